@@ -1,0 +1,19 @@
+/** The clock and timers that the other modules ask for. */
+
+export const systemTimers = {
+  /** Monotonic milliseconds. */
+  nowMs(): number {
+    return performance.now();
+  },
+  after(delayMs: number, callback: () => void): () => void {
+    const timer = setTimeout(callback, delayMs);
+    return () => {
+      clearTimeout(timer);
+    };
+  },
+};
+
+/** Wall-clock milliseconds since the epoch, for what is recorded. */
+export function wallClockMs(): number {
+  return Date.now();
+}

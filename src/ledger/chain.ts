@@ -1,0 +1,167 @@
+/**
+ * The chain: every line names the hash of the line before it. Checking reads the file once, in any chunks, and keeps
+ * nothing but the last hash. What stands inside `metadata` and `data` is covered by the hash and not looked at here:
+ * a right hash over broken JSON shows when the block is read (`parseBlock`).
+ */
+import {
+  asBuffer,
+  hashField,
+  hashFieldBytes,
+  middleCharsMax,
+  openingFields,
+  parseBlock,
+  readMiddle,
+  sha256Hex,
+  zeroHash,
+} from './block.ts';
+import type { Block, Middle } from './block.ts';
+import { LineSplitter } from './lines.ts';
+import { lineBytesMax } from './limits.ts';
+import { AgentError } from '../model/errors.ts';
+
+/** The first thing wrong with a ledger. */
+export interface BadLine {
+  /** Height the line should have had. */
+  readonly height: number;
+  /** Byte of the file where the line begins. */
+  readonly offset: number;
+  readonly reason: string;
+  /** The file ends within this line: torn by a crash, cut, or still being written. */
+  readonly torn: boolean;
+}
+
+export interface ChainReport {
+  readonly valid: boolean;
+  /** Blocks before the first bad line. */
+  readonly blocks: number;
+  /** Bytes before the first bad line. */
+  readonly bytes: number;
+  /** Hash of the last of those blocks; 64 zeros when there is none. */
+  readonly lastHash: string;
+  readonly firstBad?: BadLine;
+  /** Lines from the first bad one on whose own hash is right, wherever they belong: above 0, it is no torn tail. */
+  readonly wholeFromBad: number;
+}
+
+/** Streams a ledger through `ChainVerifier`. Reads to the end also after a bad line. */
+export async function verifyChain(chunks: AsyncIterable<Uint8Array>): Promise<ChainReport> {
+  const verifier = new ChainVerifier();
+  for await (const chunk of chunks) verifier.push(chunk);
+  return verifier.end();
+}
+
+/** One line in full: its place in the chain, its hash, and what it says. */
+export function verifyLine(
+  lineBytes: Uint8Array,
+  expectedHeight: number,
+  prevHash: string,
+): { hash: string; block: Block } | { bad: string } {
+  const checked = checkLine(asBuffer(lineBytes), expectedHeight, prevHash);
+  if ('bad' in checked) return checked;
+  try {
+    return { hash: checked.hash, block: parseBlock(lineBytes) };
+  } catch (thrown) {
+    if (thrown instanceof AgentError) return { bad: thrown.message };
+    throw thrown;
+  }
+}
+
+/** A line that is in its place: the part that is read without parsing JSON. */
+export interface CheckedLine extends Middle {
+  readonly height: number;
+  readonly hash: string;
+}
+
+export class ChainVerifier {
+  readonly #onBlock: (line: CheckedLine, bytes: Buffer) => void;
+  readonly #splitter = new LineSplitter((line, offset) => {
+    this.#line(line, offset);
+    return true;
+  });
+  #blocks = 0;
+  #bytes = 0;
+  #lastHash = zeroHash;
+  #firstBad: BadLine | undefined;
+  #wholeFromBad = 0;
+
+  /** `onBlock` hears of every block before the first bad line; its bytes are valid during the call only. */
+  constructor(onBlock: (line: CheckedLine, bytes: Buffer) => void = () => undefined) {
+    this.#onBlock = onBlock;
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#splitter.push(chunk);
+  }
+
+  end(): ChainReport {
+    const rest = this.#splitter.rest();
+    if (rest !== null && this.#firstBad === undefined) {
+      const reason = `the file ends after ${rest.bytes} bytes of this line: torn, cut, or still being written`;
+      this.#firstBad = { height: this.#blocks, offset: rest.offset, reason, torn: true };
+    }
+    return {
+      valid: this.#firstBad === undefined,
+      blocks: this.#blocks,
+      bytes: this.#bytes,
+      lastHash: this.#lastHash,
+      ...(this.#firstBad === undefined ? {} : { firstBad: this.#firstBad }),
+      wholeFromBad: this.#wholeFromBad,
+    };
+  }
+
+  #line(line: Buffer | null, offset: number): void {
+    if (this.#firstBad === undefined) {
+      const checked = line === null ? { bad: tooLong } : checkLine(line, this.#blocks, this.#lastHash);
+      if (line !== null && !('bad' in checked)) {
+        this.#blocks++;
+        this.#bytes = offset + line.length + 1;
+        this.#lastHash = checked.hash;
+        this.#onBlock(checked, line);
+        return;
+      }
+      const reason = 'bad' in checked ? checked.bad : tooLong;
+      this.#firstBad = { height: this.#blocks, offset, reason, torn: false };
+    }
+    if (line !== null && isWhole(line)) this.#wholeFromBad++;
+  }
+}
+
+const tooLong = `the line has more than ${lineBytesMax} bytes`;
+
+function checkLine(line: Buffer, height: number, prevHash: string): CheckedLine | { bad: string } {
+  if (line.length > lineBytesMax) return { bad: tooLong };
+  const opening = openingFields(height, prevHash);
+  const head = line.toString('latin1', 0, Math.min(line.length, opening.length + middleCharsMax));
+  if (!head.startsWith(opening)) return { bad: whyOpeningDiffers(head, height) };
+  const middle = readMiddle(head, opening.length);
+  if (middle === null) return { bad: 'timestamp, category, action or metadata is malformed' };
+  const hash = hashOf(line);
+  if (endOf(line) !== hashField(hash)) {
+    return { bad: `the line does not end with its SHA-256, ${hash}` };
+  }
+  return { height, hash, ...middle };
+}
+
+function whyOpeningDiffers(head: string, height: number): string {
+  const found = /^\{"height":([0-9]{1,16}),"prev_hash":"[0-9a-f]{64}","timestamp":"/.exec(head);
+  if (found === null) return 'the line does not begin with the fields of a block';
+  if (found[1] !== String(height)) return `height is ${String(found[1])}, expected ${height}`;
+  return height === 0 ? 'prev_hash of block 0 is not 64 zeros' : `prev_hash is not the hash of block ${height - 1}`;
+}
+
+/** Whether a line is a block by itself, wherever it belongs. */
+function isWhole(line: Buffer): boolean {
+  return (
+    line.length > hashFieldBytes &&
+    line.toString('latin1', 0, 10) === '{"height":' &&
+    endOf(line) === hashField(hashOf(line))
+  );
+}
+
+function endOf(line: Buffer): string {
+  return line.toString('latin1', Math.max(0, line.length - hashFieldBytes), line.length);
+}
+
+function hashOf(line: Buffer): string {
+  return sha256Hex(line.subarray(0, Math.max(0, line.length - hashFieldBytes)));
+}

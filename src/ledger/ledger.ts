@@ -1,0 +1,244 @@
+/**
+ * The ledger in use: the writer, and those who ask.
+ *
+ * Order of a change that is written ahead:
+ * 1. its block is durable: COMMIT POINT of the record;
+ * 2. the change is made;
+ * 3. only when it failed: a second block, `failed`, names the height of the first.
+ * A crash before 1 leaves nothing. A crash between 1 and 3 leaves a block whose change may or may not be there:
+ * `inDoubt` reports it at the next start, and whoever can look at the world has it `abandon`ed when the change is not
+ * there. There is no block for success, so what is in doubt follows from the blocks alone: the last one written
+ * ahead, and those that were still open when it was written (`metadata.ahead` holds the lowest of them).
+ */
+import { AgentError } from '../model/errors.ts';
+import { prepareDraft, zeroHash } from './block.ts';
+import type { Block, BlockDraft, PreparedDraft } from './block.ts';
+import { verifyChain } from './chain.ts';
+import type { BadLine, ChainReport } from './chain.ts';
+import { aheadRunningMax } from './limits.ts';
+import { gone, isGone, missingFrom } from './load.ts';
+import { abandonedDraft, failedDraft } from './outcome.ts';
+import { narrow, queryBlocks } from './query.ts';
+import type { BlockQuery } from './query.ts';
+import { ledgerPlugin } from './state.ts';
+import type { LedgerStore } from './store.ts';
+import { LedgerWriter } from './writer.ts';
+
+interface LedgerOptions {
+  /** Milliseconds since 1970. A clock that goes back is written down as it is: the chain orders, not the clock. */
+  readonly nowMs: () => number;
+  /** Name of this node, for the blocks the ledger writes about itself. */
+  readonly host: string;
+}
+
+/** The answer of `get_blockchain_stats`. */
+interface LedgerStats {
+  readonly total_blocks: number;
+  /** Timestamps of the first and the last block; null in an empty ledger. */
+  readonly earliest: string | null;
+  readonly latest: string | null;
+  /** Blocks by category, only those that occur. */
+  readonly categories: Readonly<Record<string, number>>;
+  readonly size_bytes: number;
+  readonly tampered: boolean;
+}
+
+export class Ledger {
+  readonly #store: LedgerStore;
+  readonly #writer: LedgerWriter;
+  readonly #listeners: Set<(block: Block) => void>;
+  #doubts: Block[];
+  /** Blocks written ahead whose action has not come to its end. */
+  #running = 0;
+
+  /**
+   * Reads and verifies the whole file, moves a torn tail or the older tool's ledger aside and records that. A ledger
+   * that was tampered with opens too: read-only, and it says so. Rejects with the store's error when the file cannot
+   * be read. The caller holds the lock on the file.
+   */
+  static async open(store: LedgerStore, { nowMs, host }: LedgerOptions): Promise<Ledger> {
+    const listeners = new Set<(block: Block) => void>();
+    const writer = await LedgerWriter.open(store, {
+      nowMs,
+      ownMetadata: { plugin: ledgerPlugin, host },
+      // A listener that throws is an error of the program; it must not stop the writer half-way through a batch.
+      onAppended: (block) => {
+        for (const listener of listeners) {
+          queueMicrotask(() => {
+            listener(block);
+          });
+        }
+      },
+    });
+    return new Ledger(store, writer, listeners);
+  }
+
+  private constructor(store: LedgerStore, writer: LedgerWriter, listeners: Set<(block: Block) => void>) {
+    this.#store = store;
+    this.#writer = writer;
+    this.#listeners = listeners;
+    this.#doubts = writer.chain.inDoubt();
+  }
+
+  /** Blocks in the chain, which is the height of the next one. */
+  get blocks(): number {
+    return this.#writer.chain.blocks;
+  }
+
+  /** Hash of the last block; 64 zeros in an empty ledger. */
+  get lastHash(): string {
+    return this.#writer.chain.lastHash;
+  }
+
+  /** Read-only because acknowledged blocks were altered or are missing: an operator must act, the agent goes on. */
+  get tampered(): boolean {
+    return this.#writer.tampered !== null;
+  }
+
+  /** The first bad line of a ledger that was tampered with. */
+  get tamperedAt(): BadLine | null {
+    return this.#writer.tampered;
+  }
+
+  /**
+   * Resolves with the block once it is durable. Rejects with `InvalidArgument` (the draft), `Tampered` (read-only),
+   * `Busy` (too many waiting) or `Unavailable` (not recorded: disk full, an I/O error, or closed). What to do without
+   * a record is for the caller to decide; the next append tries anew.
+   */
+  async append(draft: BlockDraft): Promise<Block> {
+    return this.#writer.append(prepareDraft(draft), false);
+  }
+
+  /**
+   * Makes a change whose block is durable before it is made. When the block cannot be recorded, that error is thrown
+   * and `action` is not run. When `action` fails, `failed` is recorded and the action's own error is thrown; a
+   * `failed` that finds no room is written with the next append that does.
+   */
+  async writeAhead<T>(draft: BlockDraft, action: (block: Block) => Promise<T>): Promise<T> {
+    return this.writeAheadAll([draft], ([block]) => action(block as Block));
+  }
+
+  /** As `writeAhead`, for one change that several blocks describe, such as one transaction for many ports. */
+  async writeAheadAll<T>(drafts: readonly BlockDraft[], action: (blocks: readonly Block[]) => Promise<T>): Promise<T> {
+    const prepared = drafts.map(prepareDraft);
+    if (this.#running + prepared.length > aheadRunningMax) {
+      throw new AgentError('Busy', `ledger: ${this.#running} changes are under way, at most ${aheadRunningMax} may be`);
+    }
+    this.#running += prepared.length;
+    try {
+      const blocks = await this.#appendAhead(prepared);
+      return await this.#run(blocks, action);
+    } finally {
+      this.#running -= prepared.length;
+    }
+  }
+
+  /**
+   * Blocks written ahead before this start whose change may not be there: the last ones, whatever became of them. So
+   * whoever looks must bear in mind that a change which was there may since have been undone, by a reboot for one.
+   */
+  inDoubt(): readonly Block[] {
+    return this.#doubts;
+  }
+
+  /** Records that the change of a block in doubt is not there. Rejects as `append` does. */
+  async abandon(block: Block, reason: string): Promise<Block> {
+    const abandoned = await this.#writer.append(abandonedDraft(block, reason), false);
+    this.#doubts = this.#doubts.filter(({ height }) => height !== block.height);
+    return abandoned;
+  }
+
+  stats(): LedgerStats {
+    const { blocks, earliest, latest, categories, bytes } = this.#writer.chain;
+    return {
+      total_blocks: blocks,
+      earliest,
+      latest,
+      categories: Object.fromEntries([...categories].sort(([a], [b]) => (a < b ? -1 : 1))),
+      size_bytes: bytes,
+      tampered: this.tampered,
+    };
+  }
+
+  /** Reads what was acknowledged when it was asked; blocks that arrive meanwhile do not disturb it. */
+  async query(query: BlockQuery): Promise<Block[]> {
+    const { bytes, blocks } = this.#writer.chain;
+    return queryBlocks(this.#store.read(0, bytes), narrow(query, blocks));
+  }
+
+  async blockAt(height: number): Promise<Block | null> {
+    return (await this.query({ from: height, to: height, limit: 1 }))[0] ?? null;
+  }
+
+  async blockWithHash(hash: string): Promise<Block | null> {
+    return (await this.query({ hash, limit: 1 }))[0] ?? null;
+  }
+
+  /**
+   * Verifies the file as it was acknowledged when it was asked. A ledger found wanting is tampered from then on; one
+   * that was tampered with before is reported as it was found.
+   */
+  async verify(): Promise<ChainReport> {
+    const { bytes, blocks, lastHash } = this.#writer.chain;
+    const report = await this.#readChain(bytes);
+    const bad = this.#writer.tampered ?? missingFrom(report, { blocks, lastHash });
+    if (bad === null) return report;
+    this.#writer.markTampered(bad);
+    return { ...report, valid: false, firstBad: bad };
+  }
+
+  /** Calls `listener` with every durable block, in order, soon after its append resolved. Returns what ends that. */
+  onAppended(listener: (block: Block) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Writes what is waiting, then closes the store; appends reject from now on. */
+  async close(): Promise<void> {
+    await this.#writer.close();
+  }
+
+  async #readChain(bytes: number): Promise<ChainReport> {
+    try {
+      return await verifyChain(this.#store.read(0, bytes));
+    } catch (thrown) {
+      if (!isGone(thrown)) throw thrown;
+      const bad = gone(thrown);
+      return { valid: false, blocks: 0, bytes: 0, lastHash: zeroHash, firstBad: bad, wholeFromBad: 0 };
+    }
+  }
+
+  /** All or none: when some could not be recorded, those that were are said to have failed. */
+  async #appendAhead(drafts: readonly PreparedDraft[]): Promise<Block[]> {
+    const results = await Promise.allSettled(drafts.map((draft) => this.#writer.append(draft, true)));
+    const blocks = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const refused = results.find((result) => result.status === 'rejected');
+    if (refused === undefined) return blocks;
+    await this.#recordFailed(blocks, refused.reason);
+    throw refused.reason;
+  }
+
+  async #run<T>(blocks: readonly Block[], action: (blocks: readonly Block[]) => Promise<T>): Promise<T> {
+    let result: T;
+    try {
+      result = await action(blocks);
+    } catch (error) {
+      await this.#recordFailed(blocks, error);
+      throw error;
+    }
+    for (const { height } of blocks) this.#writer.settle(height);
+    return result;
+  }
+
+  /** A block without its `failed` stays open, so that a later start finds it in doubt. */
+  async #recordFailed(blocks: readonly Block[], error: unknown): Promise<void> {
+    const record = async (block: Block): Promise<void> => {
+      const draft = failedDraft(block, error);
+      const settle = (): void => {
+        this.#writer.settle(block.height);
+      };
+      await this.#writer.append(draft, false).then(settle, () => this.#writer.owe(draft, settle));
+    };
+    await Promise.all(blocks.map(record));
+  }
+}

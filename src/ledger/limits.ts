@@ -1,0 +1,33 @@
+/** Every maximum of the ledger, with its unit. */
+
+/** Bytes of a block's line without its newline: what a 16-bit length can say, as C2SP tlog-tiles needs it. */
+export const lineBytesMax = 65_535;
+
+/**
+ * Bytes of a line around category, action, metadata and data: opening fields with a height of up to 16 digits, the
+ * ledger's own `ahead` mark, and the hash. Counted in full for every block, so that whether a draft fits never depends
+ * on the height it gets.
+ */
+export const lineOverheadBytes = 245;
+
+/** Characters of an action. */
+export const actionCharsMax = 64;
+
+/** Bytes that share one fdatasync; a single larger line does not exist. */
+export const batchBytesMax = 1_048_576;
+
+/** Blocks waiting to be written; above that an append is refused with `Busy`. */
+export const pendingBlocksMax = 10_000;
+
+/** Blocks written ahead whose action runs at one moment; above that `Busy`. */
+export const aheadRunningMax = 1_000;
+
+/** Outcomes that could not be written and wait for the next append. */
+export const owedBlocksMax = 1_000;
+
+/** Characters of an error's message in an outcome block. */
+export const outcomeMessageCharsMax = 1_000;
+
+/** Blocks one query returns when it names no limit, and at most. */
+export const queryBlocksDefault = 100;
+export const queryBlocksMax = 10_000;

@@ -1,0 +1,121 @@
+/**
+ * Reading a ledger before it is used: at start, and again after a write that failed. Both verify every line with the
+ * code that verification uses, and both move what does not belong to the side file `torn`; nothing is ever repaired.
+ *
+ * There are no checkpoints here that would say up to where a ledger was once whole. So the end of the file decides:
+ * - bad from some line to the end, no whole block among it: a torn tail. It was never acknowledged, or it is no
+ *   different from a ledger that was cut there.
+ * - a whole block at or after the first bad line: tampered. A power cut that wrote the later page of one batch and not the
+ *   earlier looks the same; the alarm is preferred to moving good blocks away.
+ */
+import { createHash } from 'node:crypto';
+import { AgentError } from '../model/errors.ts';
+import type { JsonValue } from './block.ts';
+import { isJsonObject } from './block.ts';
+import { ChainVerifier } from './chain.ts';
+import type { BadLine, ChainReport } from './chain.ts';
+import { lineBytesMax } from './limits.ts';
+import { ChainState } from './state.ts';
+import type { LedgerStore } from './store.ts';
+
+export interface Loaded {
+  /** The chain up to the first bad line. */
+  readonly chain: ChainState;
+  readonly tampered: BadLine | null;
+  /** Why a tail that must move away could not be moved yet: nothing can be written before that is done. */
+  readonly unmoved: unknown;
+}
+
+/** The first reading, when nothing is known of the file yet. */
+export async function loadFirst(store: LedgerStore): Promise<Loaded> {
+  const { chain, report } = await scan(store, store.size);
+  if (report.firstBad === undefined) return { chain, tampered: null, unmoved: null };
+  if (report.wholeFromBad > 0) {
+    return { chain, tampered: tamperedAt(report.firstBad, report.wholeFromBad), unmoved: null };
+  }
+  if (report.blocks === 0 && (await isOlderLedger(store))) {
+    await store.setAside((await fingerprint(store)).slice(0, 8));
+    return { chain, tampered: null, unmoved: null };
+  }
+  try {
+    await store.moveTail(report.bytes);
+    return { chain, tampered: null, unmoved: null };
+  } catch (unmoved) {
+    // Most likely the disk that filled up and tore the tail is still full. Reading goes on without it.
+    return { chain, tampered: null, unmoved };
+  }
+}
+
+/**
+ * A later reading: `known` was acknowledged and must be there unchanged. What stands after it was not acknowledged,
+ * so its writers were told that it failed: it moves away even when it is whole.
+ */
+export async function loadAgain(store: LedgerStore, known: ChainState): Promise<Loaded> {
+  const { chain, report } = await scan(store, known.bytes);
+  const missing = missingFrom(report, known);
+  if (missing !== null) return { chain, tampered: missing, unmoved: null };
+  if (store.size > known.bytes) await store.moveTail(known.bytes);
+  return { chain, tampered: null, unmoved: null };
+}
+
+/** What is wrong with a reading of the acknowledged bytes; null when all of it is there. */
+export function missingFrom(
+  report: ChainReport,
+  known: { readonly blocks: number; readonly lastHash: string },
+): BadLine | null {
+  if (report.firstBad !== undefined) return report.firstBad;
+  if (report.blocks === known.blocks && report.lastHash === known.lastHash) return null;
+  const reason =
+    report.blocks === known.blocks
+      ? `the chain ends in another block than the one acknowledged, ${known.lastHash}`
+      : `the file holds ${report.blocks} of ${known.blocks} acknowledged blocks`;
+  return { height: Math.min(report.blocks, known.blocks), offset: report.bytes, reason, torn: false };
+}
+
+/** Whether a store found no file where the ledger was. */
+export function isGone(thrown: unknown): thrown is AgentError {
+  return thrown instanceof AgentError && thrown.code === 'Tampered';
+}
+
+export function gone(error: AgentError): BadLine {
+  return { height: 0, offset: 0, reason: error.message, torn: false };
+}
+
+async function scan(store: LedgerStore, bytes: number): Promise<{ chain: ChainState; report: ChainReport }> {
+  const chain = new ChainState();
+  const verifier = new ChainVerifier((line, lineBytes) => {
+    chain.note(line, lineBytes);
+  });
+  for await (const chunk of store.read(0, bytes)) verifier.push(chunk);
+  return { chain, report: verifier.end() };
+}
+
+function tamperedAt(bad: BadLine, wholeFromBad: number): BadLine {
+  return { ...bad, reason: `${bad.reason}; ${wholeFromBad} whole blocks stand there, so it is no torn tail` };
+}
+
+/** A ledger of the older tool has the same fields in another order and its own hash. */
+async function isOlderLedger(store: LedgerStore): Promise<boolean> {
+  const parts: Buffer[] = [];
+  for await (const chunk of store.read(0, Math.min(store.size, lineBytesMax))) parts.push(Buffer.from(chunk));
+  const first = Buffer.concat(parts).toString().split('\n', 1)[0] ?? '';
+  if (first.startsWith('{"height":')) return false;
+  let value: JsonValue;
+  try {
+    value = JSON.parse(first) as JsonValue;
+  } catch {
+    return false;
+  }
+  return (
+    isJsonObject(value) &&
+    typeof value['height'] === 'number' &&
+    ['prev_hash', 'hash', 'category', 'action'].every((name) => typeof value[name] === 'string') &&
+    ['timestamp', 'data', 'metadata'].every((name) => Object.hasOwn(value, name))
+  );
+}
+
+async function fingerprint(store: LedgerStore): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of store.read(0, store.size)) hash.update(chunk);
+  return hash.digest('hex');
+}

@@ -1,0 +1,79 @@
+/** What is known of a chain without reading it again. Loading and appending feed it line by line in the same way. */
+import { parseBlock, zeroHash } from './block.ts';
+import type { Block } from './block.ts';
+import type { CheckedLine } from './chain.ts';
+import { AgentError } from '../model/errors.ts';
+
+/** `action` of the blocks that name the height of a block whose change is not there. */
+const outcomes = ['failed', 'abandoned'] as const;
+
+/** `metadata.plugin` of the blocks the ledger writes about itself. */
+export const ledgerPlugin = 'ledger';
+
+export class ChainState {
+  blocks = 0;
+  bytes = 0;
+  lastHash = zeroHash;
+  earliest: string | null = null;
+  latest: string | null = null;
+  readonly categories = new Map<string, number>();
+  /** Bytes of the side file `torn` that blocks account for. */
+  tornBytes = 0;
+  /** Names of the imported side files that blocks commit to. */
+  readonly imported = new Set<string>();
+  /** Lines by height of the blocks written ahead that may be without an outcome. */
+  readonly #doubts = new Map<number, Buffer>();
+
+  note(line: CheckedLine, bytes: Buffer): void {
+    this.blocks++;
+    this.bytes += bytes.length + 1;
+    this.lastHash = line.hash;
+    this.earliest ??= line.timestamp;
+    this.latest = line.timestamp;
+    this.categories.set(line.category, (this.categories.get(line.category) ?? 0) + 1);
+    if (line.ahead !== null) this.#noteAhead(line.height, line.ahead, bytes);
+    if (outcomes.some((action) => action === line.action)) this.#noteOutcome(bytes);
+    if (line.category === 'storage') this.#noteSideFile(line.action, bytes);
+  }
+
+  /** The blocks of the last transaction, and of those that were open beside it, for which no outcome is recorded. */
+  inDoubt(): Block[] {
+    return [...this.#doubts.values()].map((bytes) => parseBlock(bytes));
+  }
+
+  /** Whatever was written ahead before the lowest height that was still open has come to its end. */
+  #noteAhead(height: number, lowestOpen: number, bytes: Buffer): void {
+    for (const older of this.#doubts.keys()) {
+      if (older < lowestOpen) this.#doubts.delete(older);
+    }
+    this.#doubts.set(height, Buffer.from(bytes));
+  }
+
+  #noteOutcome(bytes: Buffer): void {
+    const block = readable(bytes);
+    const height = block?.data['height'];
+    // What callers add themselves (`plugin: external`) settles nothing.
+    if (typeof height === 'number' && block?.metadata['plugin'] !== 'external') this.#doubts.delete(height);
+  }
+
+  #noteSideFile(action: string, bytes: Buffer): void {
+    if (action !== 'torn' && action !== 'imported') return;
+    const block = readable(bytes);
+    if (block?.metadata['plugin'] !== ledgerPlugin) return;
+    const { file, offset, length } = block.data;
+    if (action === 'imported' && typeof file === 'string') this.imported.add(file);
+    if (action === 'torn' && typeof offset === 'number' && typeof length === 'number') {
+      this.tornBytes = Math.max(this.tornBytes, offset + length);
+    }
+  }
+}
+
+/** A line of the right hash that is no block says nothing here; whoever reads it hears of it. */
+function readable(bytes: Buffer): Block | null {
+  try {
+    return parseBlock(bytes);
+  } catch (thrown) {
+    if (thrown instanceof AgentError) return null;
+    throw thrown;
+  }
+}

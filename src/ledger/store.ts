@@ -1,0 +1,50 @@
+/**
+ * What the ledger needs of a disk. The ledger decides, the store makes durable; the file-backed one is in `platform`,
+ * a second one in test/support, and test/support/ledger-store-suite.ts says what both must do.
+ */
+
+/**
+ * Bytes survive a power loss once the promise of the call that wrote them resolves. Single writer: the caller holds
+ * a lock on the file for the store's whole life, and calls do not overlap, except that `read` and `readSide` may run
+ * beside anything.
+ */
+export interface LedgerStore {
+  /** Length in bytes, as of the last call that resolved. */
+  readonly size: number;
+  /**
+   * The bytes from `from` up to `to`, in order; ends earlier where the file ends. A chunk is valid until the next is
+   * asked for. Rejects with `Tampered` when there is no file any more.
+   */
+  read(from: number, to: number): AsyncIterable<Uint8Array>;
+  /**
+   * Adds bytes at the end. After a rejection nobody knows what is on the disk: every further `append` rejects until
+   * `reopen`.
+   */
+  append(bytes: Uint8Array): Promise<AppendResult>;
+  /** Opens the file anew and takes its length from the disk. Rejects with `Tampered` when there is no file any more. */
+  reopen(): Promise<void>;
+  /**
+   * Moves everything from `offset` on to the end of the side file `torn`. The copy is durable before the ledger is
+   * cut, so a crash leaves the bytes in both places or in the side file, never in none.
+   */
+  moveTail(offset: number): Promise<void>;
+  /**
+   * Renames the whole ledger to the side file `imported-<fingerprint>` and begins an empty one. Rejects with
+   * `Conflict` when that side file exists. `fingerprint` is 8 hex digits.
+   */
+  setAside(fingerprint: string): Promise<void>;
+  /** What `moveTail` and `setAside` left beside the ledger. */
+  sideFiles(): Promise<readonly SideFile[]>;
+  readSide(name: string, from: number, to: number): AsyncIterable<Uint8Array>;
+  close(): Promise<void>;
+}
+
+export interface SideFile {
+  readonly kind: 'torn' | 'imported';
+  /** File name without folder. */
+  readonly name: string;
+  readonly size: number;
+}
+
+/** `full`: no room; nothing of the bytes is left in the file, and the store is as usable as before. */
+export type AppendResult = { readonly kind: 'durable' } | { readonly kind: 'full'; readonly reason: string };

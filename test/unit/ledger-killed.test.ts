@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { openLedgerFile, readLedgerFile } from '../../src/platform/ledger-file.ts';
+import { verifyChain } from '../../src/ledger/chain.ts';
+import { openLedger } from '../support/ledger-fixtures.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const program = join(import.meta.dirname, '../support/append-until-killed.ts');
+const runs = 3;
+
+describe('a service killed while it appends', function () {
+  this.timeout(30_000);
+  const folder = temporaryFolder();
+
+  it('leaves a ledger that opens, is valid and holds every block it acknowledged', async () => {
+    const path = join(folder(), 'ledger.jsonl');
+    const acknowledged: string[] = [];
+    for (let run = 1; run <= runs; run++) {
+      acknowledged.push(...(await appendUntilKilled(path, run * 37)));
+      const ledger = await openLedger(await openLedgerFile(path));
+      assert.equal(ledger.tampered, false);
+      assert.equal((await verifyChain(readLedgerFile(path))).valid, true);
+      const found = new Set<string>();
+      for (let from = 0; from < ledger.blocks; from += 1_000) {
+        const blocks = await ledger.query({ from, to: from + 999, limit: 1_000 });
+        for (const { height, hash } of blocks) found.add(`${height} ${hash}`);
+      }
+      assert.deepEqual(
+        acknowledged.filter((line) => !found.has(line)),
+        [],
+      );
+      await ledger.close();
+    }
+  });
+});
+
+/** The lines the program printed until it was killed, right after the line of this number. */
+async function appendUntilKilled(path: string, killAfter: number): Promise<string[]> {
+  const child = execa(process.execPath, ['--import', 'tsx', program, path], { reject: false, timeout: 20_000 });
+  const lines: string[] = [];
+  for await (const line of child) {
+    lines.push(line);
+    if (lines.length === killAfter) child.kill('SIGKILL');
+  }
+  const { signal } = await child;
+  assert.equal(signal, 'SIGKILL');
+  assert.ok(lines.length >= killAfter);
+  return lines;
+}

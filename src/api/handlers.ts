@@ -1,0 +1,112 @@
+/** One function for each handler the resource table names. Results are plain JSON values, keys as the table says. */
+import { parseContainerName, parseNetdevName, parseVmid } from '../model/names.ts';
+import { AgentError } from '../model/errors.ts';
+import { ownerOfRow } from '../ports/owner-text.ts';
+import type { Cause } from '../ports/contracts.ts';
+import type { PortView } from '../ports/engine.ts';
+import type { Parameters } from '../resources/schema.ts';
+import type { HandlerName } from '../resources/table.ts';
+import type { Service } from './service.ts';
+import { statusOf } from './status.ts';
+
+export interface HandlerCall {
+  readonly parameters: Parameters;
+  readonly cause: Cause;
+  readonly signal: AbortSignal;
+}
+
+export type Handler = (service: Service, call: HandlerCall) => Promise<unknown>;
+
+export const handlers: Readonly<Record<HandlerName, Handler>> = {
+  'version.get': (service) =>
+    Promise.resolve({ version: service.version, ...definedOnly({ ovs_version: service.engine.status().ovsVersion }) }),
+  'status.get': (service) => Promise.resolve(statusOf(service)),
+
+  'bridges.list': (service) => Promise.resolve(service.engine.bridges().map(bridgeEntry)),
+  'bridges.get': (service, { parameters }) => {
+    const bridge = service.engine.bridges().find(({ name }) => name === parameters['bridge']);
+    if (bridge === undefined)
+      throw new AgentError('NotFound', `bridge ${String(parameters['bridge'])} does not exist on the switch`);
+    return Promise.resolve(bridgeEntry(bridge));
+  },
+
+  'ports.list': (service) => Promise.resolve(service.engine.ports().map((view) => portEntry(service, view))),
+  'ports.get': (service, { parameters }) =>
+    Promise.resolve(portEntry(service, service.engine.port(String(parameters['port'])))),
+  'ports.create': (service, { parameters, cause }) => {
+    const netdev = parseNetdevName(String(parameters['netdev']));
+    const { container, vmid } = parameters;
+    if (vmid === undefined && container === undefined) return service.engine.addPort(netdev, cause);
+    if (typeof vmid !== 'number' || typeof container !== 'string') {
+      throw new AgentError('InvalidArgument', 'container and vmid go together: give both, or neither');
+    }
+    return service.engine.createContainerInterface(netdev, parseContainerName(container), parseVmid(vmid), cause);
+  },
+  'ports.delete': (service, { parameters, cause }) => service.engine.removePort(String(parameters['port']), cause),
+
+  'state.get': (service) => Promise.resolve({ net: netState(service) }),
+  'state.plugin': (service, { parameters }) => {
+    // The older tool's name for it.
+    const plugin = parameters['plugin'] === 'network' ? 'net' : parameters['plugin'];
+    if (plugin !== 'net') throw new AgentError('NotFound', `no plugin ${String(plugin)}; there is net`);
+    return Promise.resolve(netState(service));
+  },
+
+  'ledger.stats': ({ ledger }) => Promise.resolve(ledger.stats()),
+  'ledger.blocks': ({ ledger }, { parameters }) => ledger.query(parameters),
+  'ledger.block': async ({ ledger }, { parameters }) => {
+    const block = await ledger.blockAt(Number(parameters['height']));
+    if (block === null) throw new AgentError('NotFound', `the ledger has no block ${String(parameters['height'])}`);
+    return block;
+  },
+  'ledger.verify': async ({ ledger }) => {
+    const report = await ledger.verify();
+    return {
+      valid: report.valid,
+      blocks: report.blocks,
+      last_hash: report.lastHash,
+      ...(report.firstBad === undefined ? {} : { problem: describeBad(report.firstBad) }),
+    };
+  },
+};
+
+export function describeBad(bad: { height: number; offset: number; reason: string }): string {
+  return `block ${bad.height} at byte ${bad.offset}: ${bad.reason}`;
+}
+
+function portEntry(service: Service, { port, row, problem }: PortView): Record<string, unknown> {
+  return {
+    port,
+    bridge: row.bridge,
+    netdev: row.netdev,
+    ...definedOnly({
+      tag: row.tag,
+      trunks: row.trunks.length === 0 ? null : row.trunks,
+      ofport: row.ofport,
+      owner: ownerOfRow(row, (vmid) => service.engine.guest(vmid)),
+      problem,
+    }),
+  };
+}
+
+function bridgeEntry(bridge: ReturnType<Service['engine']['bridges']>[number]): Record<string, unknown> {
+  return { bridge: bridge.name, managed: bridge.managed, ports: bridge.ports, datapath_type: bridge.datapathType };
+}
+
+/** The part of the declarative document's `net` that the port engine sees. */
+function netState(service: Service): Record<string, unknown> {
+  const ports = service.engine.ports();
+  return {
+    interfaces: service.engine.bridges().map(({ name }) => ({
+      name,
+      type: 'ovs-bridge',
+      ports: ports.filter(({ row }) => row.bridge === name).map((view) => portEntry(service, view)),
+    })),
+  };
+}
+
+function definedOnly(entries: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(entries).filter(([, value]) => value !== null && value !== undefined && value !== ''),
+  );
+}

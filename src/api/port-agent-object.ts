@@ -1,0 +1,134 @@
+/** The object `/dev/ovs/PortAgent1`: the declared D-Bus methods, carried out by the handlers of the resource table. */
+import { parsePhase } from '../model/lifecycle.ts';
+import { AgentError } from '../model/errors.ts';
+import { parseContainerName, parseNetdevName, parseVmid } from '../model/names.ts';
+import type { Cause } from '../ports/contracts.ts';
+import { callResource, parseParameters } from './call.ts';
+import type { Authorise } from './dbus/authorise.ts';
+import type { Caller } from './dbus/contract.ts';
+import { portAgentInterface } from './dbus/port-agent-interface.ts';
+import { serveInterface } from './dbus/served-interface.ts';
+import type { ServedInterface } from './dbus/served-interface.ts';
+import { describeBad } from './handlers.ts';
+import type { Service } from './service.ts';
+import { statusOf } from './status.ts';
+
+/** Blocks in one answer: a D-Bus message is no place for a whole ledger. */
+const blocksMax = 10_000;
+
+export function portAgentObject(service: Service, authorise: Authorise): ServedInterface<typeof portAgentInterface> {
+  const { engine, ledger } = service;
+  const read = async (
+    path: string,
+    caller: Caller,
+    signal: AbortSignal,
+    input: Record<string, unknown> = {},
+  ): Promise<[string]> => [
+    JSON.stringify(
+      await callResource(service, {
+        verb: 'get',
+        path,
+        input,
+        cause: causeOf(caller, `api get ${path}`),
+        signal,
+        // The declared privilege of the method has been checked by the dispatcher.
+        authorise: () => Promise.resolve(),
+      }),
+    ),
+  ];
+
+  return serveInterface(
+    portAgentInterface,
+    {
+      ping: () => Promise.resolve(['pong']),
+      list_ports: () => Promise.resolve([engine.ports().map(({ port }) => port)]),
+      add_port: async ([netdev], caller) => [
+        await engine.addPort(parseNetdevName(netdev), causeOf(caller, 'api add_port')),
+      ],
+      del_port: async ([netdev], caller) => [await engine.removePort(netdev, causeOf(caller, 'api del_port'))],
+      create_container_interface: async ([netdev, container, vmid], caller) => [
+        await engine.createContainerInterface(
+          parseNetdevName(netdev),
+          parseContainerName(container),
+          parseVmid(vmid),
+          causeOf(caller, 'api create_container_interface'),
+        ),
+      ],
+      remove_container_interface: async ([port], caller) => [
+        await engine.removePort(port, causeOf(caller, 'api remove_container_interface')),
+      ],
+      NotifyLifecycle: async ([vmid, phase], caller) => [
+        await engine.notifyLifecycle(parseVmid(vmid), parsePhase(phase), causeOf(caller, 'hook')),
+      ],
+      Call: async ([verb, path, parameters], caller, signal) => {
+        const result = await callResource(service, {
+          verb,
+          path,
+          input: parseParameters(parameters),
+          cause: causeOf(caller, `api ${verb} ${path}`),
+          signal,
+          authorise: (privilege) => authorise(caller, privilege),
+        });
+        return [JSON.stringify(result ?? null)];
+      },
+      Reconcile: async (_args, caller) => {
+        const { changes, problems } = await engine.reconcile(causeOf(caller, 'api Reconcile'));
+        return [
+          JSON.stringify({
+            changes: changes.map((change) => ({
+              action: change.kind,
+              port: change.kind === 'detach' ? (change.port ?? change.row.rowName) : change.wanted.port,
+            })),
+            problems: Object.fromEntries(problems),
+          }),
+        ];
+      },
+      QueryState: ([plugin], caller, signal) =>
+        read(plugin === '' ? '/state' : `/state/${oneSegment(plugin)}`, caller, signal),
+      get_blockchain_stats: (_args, caller, signal) => read('/ledger', caller, signal),
+      get_blocks_by_category: ([category], caller, signal) =>
+        read('/ledger/blocks', caller, signal, { category, limit: blocksMax }),
+      get_blocks_by_height: ([from, to], caller, signal) =>
+        read('/ledger/blocks', caller, signal, {
+          from: Number(from),
+          to: Number(to),
+          limit: blocksMax,
+          order: 'oldest',
+        }),
+      get_block_by_hash: async ([hash]) => {
+        const block = await ledger.blockWithHash(hash);
+        if (block === null)
+          throw new AgentError('NotFound', `the ledger has no block with hash ${JSON.stringify(hash.slice(0, 64))}`);
+        return [JSON.stringify(block)];
+      },
+      verify_blockchain_integrity: async () => {
+        const report = await ledger.verify();
+        const { firstBad } = report;
+        return [
+          firstBad === undefined
+            ? `VALID: ${report.blocks} blocks, last hash ${report.lastHash}`
+            : `INVALID: ${describeBad(firstBad)}`,
+        ];
+      },
+      get_interface_bindings: () => Promise.resolve([JSON.stringify(engine.interfaceBindings())]),
+    },
+    {
+      Version: () => service.version,
+      OvsdbConnected: () => engine.status().switchProblem === null,
+      Degraded: () => statusOf(service).state === 'degraded',
+      Tampered: () => ledger.tampered,
+      Ports: () => engine.ports().map(({ port }) => port),
+    },
+  );
+}
+
+/** Why a change is made, as the ledger will say it. Node cannot ask for the names of other users. */
+function causeOf(caller: Caller, cause: string): Cause {
+  return { cause, user: caller.uid === 0 ? 'root' : `uid ${caller.uid}`, uid: caller.uid };
+}
+
+function oneSegment(name: string): string {
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name))
+    throw new AgentError('NotFound', `no plugin ${JSON.stringify(name.slice(0, 64))}; there is net`);
+  return name;
+}

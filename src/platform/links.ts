@@ -1,0 +1,218 @@
+/**
+ * Kernel network devices through iproute2: one long-lived `ip -batch -` child answers questions and gives altnames, one
+ * `ip monitor link` says where to look. Nothing is forked per port. The monitor's lines are hints only: for a bridge's
+ * member it prints "Deleted" when the device merely left the bridge.
+ */
+import { execa } from 'execa';
+import type { ResultPromise } from 'execa';
+import { createInterface } from 'node:readline';
+import { AgentError } from '../model/errors.ts';
+
+export interface LinkInfo {
+  readonly name: string;
+  readonly master: string | null;
+  readonly altnames: readonly string[];
+}
+
+/** One batch, from its first line to its last answer. */
+const batchDeadlineMs = 5000;
+/** Command lines that may wait for the child. */
+const queuedLinesMax = 100_000;
+/** The loopback device exists in every network namespace: its answer marks the end of a batch. */
+const sentinel = 'lo';
+const devicePattern = /^[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,14}$/;
+
+interface Batch {
+  readonly lines: readonly string[];
+  /** Answers to come before the sentinel's can be told from them: `link show` always gives one, with the loopback in it. */
+  answersBefore: number;
+  readonly found: Map<string, LinkInfo>;
+  resolve(found: Map<string, LinkInfo>): void;
+  reject(error: AgentError): void;
+}
+
+const monitorOptions = {
+  stdin: 'ignore',
+  stdout: 'pipe',
+  stderr: 'ignore',
+  buffer: false,
+  reject: false,
+  cleanup: true,
+} as const;
+const childOptions = {
+  stdin: 'pipe',
+  stdout: 'pipe',
+  stderr: 'ignore',
+  buffer: false,
+  reject: false,
+  cleanup: true,
+} as const;
+
+export class Links {
+  #child: ResultPromise<typeof childOptions> | null = null;
+  readonly #queue: Batch[] = [];
+  #current: { batch: Batch; timer: NodeJS.Timeout } | null = null;
+  #closed = false;
+
+  /** The named devices as they are now; those that do not exist are missing. */
+  observe(names: readonly string[]): Promise<Map<string, LinkInfo>> {
+    if (names.length === 0) return Promise.resolve(new Map());
+    // Names also come from rows that anybody can write; what is no device name is not put into a command line.
+    const valid = [...new Set(names)].filter((name) => devicePattern.test(name) && name !== sentinel);
+    return this.#run(valid.map((name) => `link show dev ${name}`));
+  }
+
+  observeAll(): Promise<Map<string, LinkInfo>> {
+    return this.#run(['link show'], 1);
+  }
+
+  /** Adds altnames and reads each device back; the answer holds those that have theirs. */
+  async addAltnames(names: ReadonlyMap<string, string>): Promise<Map<string, LinkInfo>> {
+    const lines = [...names].flatMap(([netdev, altname]) => [
+      `link property add dev ${netdev} altname ${altname}`,
+      `link show dev ${netdev}`,
+    ]);
+    const found = await this.#run(lines);
+    return new Map([...found].filter(([netdev, link]) => link.altnames.includes(names.get(netdev) ?? '')));
+  }
+
+  /** Does nothing when the device or the altname is gone. */
+  async removeAltname(netdev: string, altname: string): Promise<void> {
+    await this.#run([`link property del dev ${netdev} altname ${altname}`]);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#fail('the service is stopping');
+    this.#child?.kill();
+  }
+
+  #run(lines: readonly string[], answersBefore = 0): Promise<Map<string, LinkInfo>> {
+    if (this.#closed) return Promise.reject(new AgentError('Unavailable', 'network devices are no longer observed'));
+    const waiting = this.#queue.reduce((sum, batch) => sum + batch.lines.length, lines.length);
+    if (waiting > queuedLinesMax) {
+      return Promise.reject(new AgentError('Busy', `${queuedLinesMax} questions about network devices are waiting`));
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ lines, answersBefore, found: new Map(), resolve, reject });
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    if (this.#current !== null) return;
+    const batch = this.#queue.shift();
+    if (batch === undefined) return;
+    const timer = setTimeout(() => {
+      this.#child?.kill('SIGKILL');
+      this.#fail(`ip did not answer within ${batchDeadlineMs} ms`);
+    }, batchDeadlineMs);
+    this.#current = { batch, timer };
+    this.#child ??= this.#spawn();
+    this.#child.stdin.write(`${batch.lines.join('\n')}\nlink show dev ${sentinel}\n`);
+  }
+
+  #spawn(): ResultPromise<typeof childOptions> {
+    const child = execa('ip', ['-json', '-force', '-batch', '-'], childOptions);
+    child.stdin.on('error', () => undefined);
+    const lines = createInterface({ input: child.stdout });
+    lines.on('line', (line) => {
+      if (child === this.#child) this.#onLine(line);
+    });
+    void child.then((result) => {
+      if (child !== this.#child) return;
+      this.#child = null;
+      this.#fail(`ip ended: ${result.shortMessage ?? 'no reason given'}`);
+    });
+    return child;
+  }
+
+  #onLine(line: string): void {
+    const current = this.#current;
+    if (current === null || line.trim() === '') return;
+    const { batch, timer } = current;
+    const links = parseLinks(line);
+    if (batch.answersBefore === 0 && links[0]?.name === sentinel) {
+      clearTimeout(timer);
+      this.#current = null;
+      batch.resolve(batch.found);
+      this.#next();
+      return;
+    }
+    batch.answersBefore = Math.max(0, batch.answersBefore - 1);
+    for (const link of links) batch.found.set(link.name, link);
+  }
+
+  /** Everything under way or waiting gets this answer; the next question starts a new child. */
+  #fail(reason: string): void {
+    const failed = [...(this.#current === null ? [] : [this.#current.batch]), ...this.#queue.splice(0)];
+    if (this.#current !== null) clearTimeout(this.#current.timer);
+    this.#current = null;
+    this.#child = null;
+    for (const batch of failed)
+      batch.reject(new AgentError('Unavailable', `cannot observe network devices: ${reason}`));
+  }
+}
+
+/** One answer of `ip -json link show`. */
+export function parseLinks(json: string): LinkInfo[] {
+  const parsed: unknown = JSON.parse(json);
+  if (!Array.isArray(parsed)) return [];
+  return parsed.flatMap((entry: { ifname?: unknown; master?: unknown; altnames?: unknown } | null) => {
+    if (typeof entry?.ifname !== 'string') return [];
+    return [
+      {
+        name: entry.ifname,
+        master: typeof entry.master === 'string' ? entry.master : null,
+        altnames: Array.isArray(entry.altnames) ? entry.altnames.filter((name) => typeof name === 'string') : [],
+      },
+    ];
+  });
+}
+
+/** Calls `onNames` with the devices that a burst of kernel messages was about. Restarts its child when that dies. */
+export class LinkMonitor {
+  readonly #onNames: (names: string[]) => void;
+  #child: ResultPromise<typeof monitorOptions> | null = null;
+  #names = new Set<string>();
+  #closed = false;
+
+  constructor(onNames: (names: string[]) => void) {
+    this.#onNames = onNames;
+  }
+
+  start(): void {
+    const child = execa('ip', ['-oneline', 'monitor', 'link'], monitorOptions);
+    this.#child = child;
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const name = parseMonitorLine(line);
+      if (name === null) return;
+      if (this.#names.size === 0) {
+        setImmediate(() => {
+          const names = [...this.#names];
+          this.#names.clear();
+          this.#onNames(names);
+        });
+      }
+      this.#names.add(name);
+    });
+    void child.then(() => {
+      if (this.#closed) return;
+      setTimeout(() => {
+        if (!this.#closed) this.start();
+      }, monitorRestartMs).unref();
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#child?.kill();
+  }
+}
+
+const monitorRestartMs = 1000;
+
+/** The device a line of `ip -oneline monitor link` is about: `[Deleted ]<index>: <name>[@<peer>]: <...`. */
+export function parseMonitorLine(line: string): string | null {
+  return /^(?:Deleted )?\d+: ([^\s:@]+)(?:@[^\s:]+)?: /.exec(line)?.[1] ?? null;
+}

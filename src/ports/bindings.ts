@@ -1,0 +1,105 @@
+/**
+ * Bindings: the devices that were handed over by `add_port` and `create_container_interface`. Nothing else remembers
+ * them when the database is wiped, so they are kept in a file of their own.
+ */
+import { AgentError } from '../model/errors.ts';
+import {
+  parseBridgeName,
+  parseContainerName,
+  parseNetdevName,
+  parsePortName,
+  parseVmid,
+  quote,
+} from '../model/names.ts';
+import type { BridgeName, ContainerName, NetdevName, PortName, Vmid } from '../model/names.ts';
+import type { WantedPort } from '../model/port.ts';
+import type { BindingsStore } from './contracts.ts';
+
+export interface Binding {
+  readonly port: PortName;
+  readonly netdev: NetdevName;
+  readonly bridge: BridgeName;
+  readonly container: ContainerName | null;
+  readonly vmid: Vmid | null;
+}
+
+export class Bindings {
+  readonly #store: BindingsStore;
+  #byPort = new Map<PortName, Binding>();
+
+  constructor(store: BindingsStore) {
+    this.#store = store;
+  }
+
+  /** Throws `InvalidArgument` when the file is not what `save` wrote; the file is left as it is. */
+  async load(): Promise<void> {
+    const value = await this.#store.load();
+    this.#byPort = new Map((value === null ? [] : parseBindings(value)).map((binding) => [binding.port, binding]));
+  }
+
+  all(): Binding[] {
+    return [...this.#byPort.values()];
+  }
+
+  byPort(port: string): Binding | null {
+    return this.#byPort.get(port as PortName) ?? null;
+  }
+
+  byNetdev(netdev: string): Binding | null {
+    return this.all().find((binding) => binding.netdev === netdev) ?? null;
+  }
+
+  add(binding: Binding): Promise<void> {
+    return this.#replace(new Map([...this.#byPort, [binding.port, binding]]));
+  }
+
+  remove(port: PortName): Promise<void> {
+    const next = new Map(this.#byPort);
+    next.delete(port);
+    return this.#replace(next);
+  }
+
+  async #replace(next: Map<PortName, Binding>): Promise<void> {
+    await this.#store.save({ version: 1, bindings: [...next.values()] });
+    this.#byPort = next;
+  }
+}
+
+export function wantedOfBinding(binding: Binding): WantedPort {
+  return {
+    port: binding.port,
+    netdev: binding.netdev,
+    owner: { kind: 'binding', vmid: binding.vmid, container: binding.container },
+    bridge: binding.bridge,
+    tag: null,
+    trunks: [],
+    rowName: binding.port,
+    mac: null,
+  };
+}
+
+function parseBindings(value: unknown): Binding[] {
+  if (!isRecord(value) || value['version'] !== 1 || !Array.isArray(value['bindings'])) {
+    throw new AgentError('InvalidArgument', 'the bindings file is not {"version": 1, "bindings": [...]}');
+  }
+  return value['bindings'].map((entry: unknown, index) => {
+    if (!isRecord(entry)) throw new AgentError('InvalidArgument', `the bindings file: entry ${index} is not an object`);
+    const text = (key: string): string => {
+      const field = entry[key];
+      if (typeof field !== 'string')
+        throw new AgentError('InvalidArgument', `the bindings file: entry ${index}: ${quote(key)} is missing`);
+      return field;
+    };
+    return {
+      port: parsePortName(text('port')),
+      netdev: parseNetdevName(text('netdev')),
+      bridge: parseBridgeName(text('bridge')),
+      container: entry['container'] === null ? null : parseContainerName(text('container')),
+      vmid: typeof entry['vmid'] === 'number' ? parseVmid(entry['vmid']) : null,
+    };
+  });
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,194 @@
+/**
+ * Carries out changes on the switch: written ahead in the ledger, then one transaction at a time. Everything that
+ * arrives while one is in flight forms the next (group commit, no timer); a group that fails is tried again change by
+ * change, so that a bad request never fails its neighbours.
+ *
+ * Steps of one commit, and what a crash between two of them leaves:
+ *   1. the block of each change is durable in the ledger            -> crash: nothing done, the block is in doubt
+ *   2. `transact`: the switch has all of the group or none: COMMIT  -> crash: done; the block already says so
+ *   3. on failure only: a `failed` block that names the height      -> crash: in doubt, like 1
+ * At the next start the engine looks at the switch and writes `abandoned` for what is not there.
+ */
+import { AgentError, isRetryable, toAgentError } from '../model/errors.ts';
+import type { Block } from '../ledger/block.ts';
+import type { Cause, Clock, Recorder, Switch } from './contracts.ts';
+import { changeDraft } from './record.ts';
+import type { PortChange } from './plan.ts';
+import { buildTransaction } from './transaction.ts';
+import type { SeededChange } from './transaction.ts';
+import type { SwitchView } from './switch-view.ts';
+import { landed } from './in-doubt.ts';
+
+/** Changes waiting for the transaction in flight. Beyond this a caller is told to come back. */
+const queuedRequestsMax = 10_000;
+/** How long a lost reply is looked for on the switch before the caller is told that the outcome is unknown. */
+const lookDeadlineMs = 3000;
+const transactDeadlineMs = 5000;
+
+export interface CommitterOptions {
+  readonly switch: Switch;
+  readonly view: SwitchView;
+  readonly recorder: Recorder;
+  readonly clock: Clock;
+  readonly host: string;
+  readonly cluster: () => string;
+  /** A new name for a transaction. */
+  readonly newTxn: () => string;
+  /** Told when the ledger could not take a block; the guests are served all the same. */
+  readonly onLedgerGap: (error: AgentError) => void;
+}
+
+export interface Committed {
+  /** Value `cur_cfg` must reach for the changes to be applied; null when there is nothing to apply. */
+  readonly nextCfg: number | null;
+}
+
+interface Request {
+  readonly changes: readonly PortChange[];
+  readonly cause: Cause;
+  resolve(committed: Committed): void;
+  reject(error: AgentError): void;
+}
+
+export class Committer {
+  readonly #options: CommitterOptions;
+  readonly #appliedWaiters = new Set<() => void>();
+  #queue: Request[] = [];
+  #running = false;
+
+  constructor(options: CommitterOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the switch's database has the changes; see `waitApplied`. */
+  commit(changes: readonly PortChange[], cause: Cause): Promise<Committed> {
+    if (changes.length === 0) return Promise.resolve({ nextCfg: null });
+    if (this.#queue.length >= queuedRequestsMax) {
+      return Promise.reject(
+        new AgentError('Busy', `${queuedRequestsMax} changes are waiting for the switch; try again later`),
+      );
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ changes, cause, resolve, reject });
+      if (!this.#running) void this.#run();
+    });
+  }
+
+  /** Wake those who wait for `cur_cfg`; call after every change of the replica. */
+  onSwitchChanged(): void {
+    for (const check of [...this.#appliedWaiters]) check();
+  }
+
+  /** Resolves when `ovs-vswitchd` has applied what `committed` stands for; rejects with `NotApplied` after the deadline. */
+  waitApplied({ nextCfg }: Committed, deadlineMs: number): Promise<void> {
+    const { view, clock } = this.#options;
+    if (nextCfg === null || view.curCfg >= nextCfg) return Promise.resolve();
+    return this.#waitUntil(
+      () => view.curCfg >= nextCfg,
+      deadlineMs,
+      clock,
+      `committed, but ovs-vswitchd did not apply it within ${deadlineMs} ms (cur_cfg ${view.curCfg}, wanted ${nextCfg}); is it running?`,
+    );
+  }
+
+  /** Resolves when the replica is in step with the switch; rejects with the reason after the deadline. */
+  async waitForSwitch(deadlineMs: number): Promise<void> {
+    const { switch: ovs, clock } = this.#options;
+    if (ovs.problem === null) return;
+    try {
+      await this.#waitUntil(() => ovs.problem === null, deadlineMs, clock, '');
+    } catch (error) {
+      throw ovs.problem ?? error;
+    }
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#queue.length > 0) {
+      const group = this.#queue;
+      this.#queue = [];
+      await this.#commitGroup(group);
+    }
+    this.#running = false;
+  }
+
+  async #commitGroup(group: readonly Request[]): Promise<void> {
+    try {
+      const committed = await this.#recordAndTransact(group);
+      for (const request of group) request.resolve(committed);
+      return;
+    } catch (error) {
+      const [only, another] = group;
+      if (only !== undefined && another === undefined) {
+        only.reject(toAgentError(error));
+        return;
+      }
+    }
+    for (const request of group) await this.#commitGroup([request]);
+  }
+
+  async #recordAndTransact(group: readonly Request[]): Promise<Committed> {
+    const { recorder, host, newTxn, onLedgerGap } = this.#options;
+    const txn = newTxn();
+    const changes = group.flatMap((request) => request.changes);
+    const drafts = group.flatMap(({ changes, cause }) =>
+      changes.map((change) => changeDraft(change, cause, host, txn)),
+    );
+    let written = false;
+    try {
+      return await recorder.writeAheadAll(drafts, (blocks) => {
+        written = true;
+        return this.#transact(changes, blocks, txn);
+      });
+    } catch (error) {
+      if (written) throw error;
+      // A full or damaged disk must not keep a guest from its network: the gap is reported and the change made.
+      onLedgerGap(toAgentError(error));
+      return this.#transact(changes, [], txn);
+    }
+  }
+
+  async #transact(changes: readonly PortChange[], blocks: readonly Block[], txn: string): Promise<Committed> {
+    const last = blocks.at(-1);
+    const comment = `ovs-port-agent txn ${txn}${last === undefined ? '' : ` ledger ${last.height} ${last.hash}`}`;
+    const seeded = changes.map((change, index) => ({ change, seed: blocks[index]?.hash ?? `${txn} ${index}` }));
+    const { operations, nextCfgIndex } = buildTransaction(seeded, { cluster: this.#options.cluster(), txn, comment });
+    try {
+      const results = await this.#options.switch.transact(operations, { deadlineMs: transactDeadlineMs });
+      const nextCfg = nextCfgIndex === null ? null : results[nextCfgIndex]?.rows?.[0]?.['next_cfg'];
+      return { nextCfg: typeof nextCfg === 'number' ? nextCfg : null };
+    } catch (error) {
+      // Refused as a whole, or never sent: the outcome is known.
+      if (!isRetryable(error) || this.#options.switch.problem === error) throw error;
+      await this.#lookForLost(seeded, toAgentError(error));
+      return { nextCfg: null };
+    }
+  }
+
+  /** The reply was lost, the transaction perhaps not. Never repeated blindly: the replica says which. */
+  async #lookForLost(seeded: readonly SeededChange[], lost: AgentError): Promise<void> {
+    const { view, clock } = this.#options;
+    await this.#waitUntil(() => this.#options.switch.problem === null, lookDeadlineMs, clock, lost.message);
+    if (!seeded.every((change) => landed(change, view))) throw lost;
+  }
+
+  #waitUntil(condition: () => boolean, deadlineMs: number, clock: Clock, message: string): Promise<void> {
+    if (condition()) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        cancel();
+        this.#appliedWaiters.delete(check);
+      };
+      const check = (): void => {
+        if (!condition()) return;
+        settle();
+        resolve();
+      };
+      const cancel = clock.after(deadlineMs, () => {
+        settle();
+        reject(new AgentError('NotApplied', message));
+      });
+      this.#appliedWaiters.add(check);
+    });
+  }
+}

@@ -1,0 +1,75 @@
+/** What the port engine asks of the outside. `agent.ts` hands in the OVSDB client, the links, the files, the ledger. */
+import type { Guest } from '../model/guest.ts';
+import type { NetdevName, PortName, Vmid } from '../model/names.ts';
+import type { ListedPort } from '../interfaces/managed-block.ts';
+import type { Block, BlockDraft } from '../ledger/block.ts';
+import type { Operation, OperationResult } from '../ovsdb/wire.ts';
+import type { AgentError } from '../model/errors.ts';
+
+/** The switch's database. `transact` as `OvsdbClient.transact` documents it. */
+export interface Switch {
+  readonly problem: AgentError | null;
+  transact(
+    operations: readonly Operation[],
+    options: { deadlineMs?: number; signal?: AbortSignal | undefined },
+  ): Promise<OperationResult[]>;
+}
+
+/** A network device of this host's network namespace. */
+export interface Link {
+  readonly name: string;
+  /** The device that holds it: a Linux bridge, a bond, or `ovs-system` when the kernel datapath has it. */
+  readonly master: string | null;
+  readonly altnames: readonly string[];
+}
+
+export interface Links {
+  /** Reads the named devices now; those that do not exist are missing from the answer. */
+  observe(names: readonly string[]): Promise<ReadonlyMap<string, Link>>;
+  /** Reads every device now. */
+  observeAll(): Promise<ReadonlyMap<string, Link>>;
+  /** Gives devices an altname each and reads them back; those where it did not work are missing from the answer. */
+  addAltnames(names: ReadonlyMap<NetdevName, PortName>): Promise<ReadonlyMap<string, Link>>;
+  removeAltname(netdev: string, altname: string): Promise<void>;
+}
+
+export interface Guests {
+  /** The guest's configuration on this node; null when it has none here. Unchanged files are not parsed again. */
+  read(vmid: Vmid): Promise<Guest | null>;
+  list(): Promise<Vmid[]>;
+}
+
+/** The ledger, as `Ledger` documents it. */
+export interface Recorder {
+  append(draft: BlockDraft): Promise<Block>;
+  writeAheadAll<T>(drafts: readonly BlockDraft[], action: (blocks: readonly Block[]) => Promise<T>): Promise<T>;
+  inDoubt(): readonly Block[];
+  abandon(block: Block, reason: string): Promise<Block>;
+}
+
+/** The managed block. */
+export interface Listing {
+  update(
+    ports: readonly ListedPort[],
+  ): Promise<{ written: boolean; foreign: readonly { name: string; line: number }[] }>;
+}
+
+export interface BindingsStore {
+  load(): Promise<unknown>;
+  /** Durable and atomic. */
+  save(value: unknown): Promise<void>;
+}
+
+export interface Clock {
+  /** Milliseconds that never go back. */
+  nowMs(): number;
+  after(delayMs: number, callback: () => void): () => void;
+}
+
+/** Why a change is made, for the ledger. */
+export interface Cause {
+  /** `hook post-start`, `api add_port`, `reconcile`, ... */
+  readonly cause: string;
+  readonly user: string;
+  readonly uid: number;
+}

@@ -1,0 +1,64 @@
+/** From a guest's configuration and the devices that exist to the ports that are wanted. Pure. */
+import { guestNetdevName } from '../model/guest.ts';
+import type { Guest, GuestNic } from '../model/guest.ts';
+import { nicIndex } from '../model/names.ts';
+import type { BridgeName, NetdevName, NicName } from '../model/names.ts';
+import { guestPortName } from '../model/naming.ts';
+import type { WantedPort } from '../model/port.ts';
+import type { Link } from './contracts.ts';
+
+/** What became of one nic: a wanted port, or the reason why it has none. */
+export type NicVerdict =
+  | { readonly nic: NicName; readonly wanted: WantedPort }
+  | { readonly nic: NicName; readonly wanted: null; readonly reason: string };
+
+/** Kernel datapath's own master: a device under it is plugged, not held by something else. */
+const datapathMaster = 'ovs-system';
+
+export function desiredPorts(
+  guest: Guest,
+  links: ReadonlyMap<string, Link>,
+  managed: ReadonlySet<BridgeName>,
+): NicVerdict[] {
+  return guest.nics.map((nic) => verdictOf(guest, nic, links, managed));
+}
+
+/** Netdevs that have to be observed before `desiredPorts` can judge this guest. */
+export function netdevsOf(guest: Guest): NetdevName[] {
+  return guest.nics.flatMap((nic) => [
+    guestNetdevName(guest, nicIndex(nic.nic), false),
+    ...(nic.firewall ? [guestNetdevName(guest, nicIndex(nic.nic), true)] : []),
+  ]);
+}
+
+function verdictOf(
+  guest: Guest,
+  nic: GuestNic,
+  links: ReadonlyMap<string, Link>,
+  managed: ReadonlySet<BridgeName>,
+): NicVerdict {
+  const index = nicIndex(nic.nic);
+  const unwanted = (reason: string): NicVerdict => ({ nic: nic.nic, wanted: null, reason });
+  if (nic.bridge === null) return unwanted('has no bridge');
+  if (!managed.has(nic.bridge)) return unwanted(`is on ${nic.bridge}, which is not a managed bridge`);
+  if (nic.linkDown) return unwanted('is set to link_down');
+  const netdev = guestNetdevName(guest, index, nic.firewall);
+  const link = links.get(netdev);
+  if (link === undefined) return unwanted(`has no device ${netdev} yet`);
+  if (link.master !== null && link.master !== datapathMaster) {
+    return unwanted(`not attached: ${netdev} is held by ${link.master}`);
+  }
+  return {
+    nic: nic.nic,
+    wanted: {
+      port: guestPortName(guest.vmid, nic.nic),
+      netdev,
+      owner: { kind: guest.kind, vmid: guest.vmid, nic: nic.nic, name: guest.name },
+      bridge: nic.bridge,
+      tag: nic.tag,
+      trunks: nic.trunks,
+      rowName: netdev,
+      mac: nic.mac,
+    },
+  };
+}

@@ -1,0 +1,336 @@
+/** The port engine: what the faces call, and what the events of the outside wake. */
+import { AgentError, toAgentError } from '../model/errors.ts';
+import { parseGuestNetdev } from '../model/guest.ts';
+import type { Guest } from '../model/guest.ts';
+import type { Phase } from '../model/lifecycle.ts';
+import type { BridgeName, ContainerName, NetdevName, PortName, Vmid } from '../model/names.ts';
+import { comparePortNames } from '../model/naming.ts';
+import type { ObservedPort } from '../model/port.ts';
+import { Bindings } from './bindings.ts';
+import { Committer } from './committer.ts';
+import type { BindingsStore, Cause, Clock, Guests, Links, Listing, Recorder, Switch } from './contracts.ts';
+import { Handover } from './handover.ts';
+import { blockLanded } from './in-doubt.ts';
+import { runPhase } from './lifecycle.ts';
+import { listedPorts, ListingWriter } from './listing.ts';
+import type { ListingOutcome } from './listing.ts';
+import { isOurs } from './marks.ts';
+import { portNameOfRow } from './plan.ts';
+import { everythingNow, patiently, Reconciler } from './reconciler.ts';
+import type { PassResult, Scope } from './reconciler.ts';
+import { phaseDraft } from './record.ts';
+import { Runner } from './runner.ts';
+import { SwitchView } from './switch-view.ts';
+import type { SwitchChange, SwitchTables } from './switch-view.ts';
+import type { ReplicaReader } from '../ovsdb/replica.ts';
+
+export interface PortEngineOptions {
+  readonly switch: Switch;
+  readonly replica: () => ReplicaReader<SwitchTables>;
+  readonly links: Links;
+  readonly guests: Guests;
+  readonly recorder: Recorder;
+  readonly listing: Listing;
+  readonly bindingsStore: BindingsStore;
+  readonly clock: Clock;
+  readonly host: string;
+  readonly cluster: () => string;
+  readonly newTxn: () => string;
+  readonly bridges: readonly BridgeName[];
+  readonly bridgeName: BridgeName;
+  readonly containerBridge: BridgeName;
+  readonly namingTemplate: string;
+  readonly debounceMs: number;
+  readonly events: PortEvents;
+}
+
+/** What the engine tells the outside. */
+export interface PortEvents {
+  portAdded(port: PortName, bridge: string): void;
+  portRemoved(port: PortName): void;
+  /** Something went wrong that no caller hears of: a pass, a block that could not be written. */
+  trouble(error: AgentError): void;
+}
+
+/** A port of ours, as the faces show it. */
+export interface PortView {
+  readonly port: PortName;
+  readonly row: ObservedPort;
+  readonly problem: string | null;
+}
+
+/** A call that arrives while the switch is (re)connecting waits this long; a hook gives up after 0.9 s. */
+const switchDeadlineMs = 700;
+const reconcileCause: Cause = { cause: 'reconcile', user: 'root', uid: 0 };
+
+export class PortEngine {
+  readonly #options: PortEngineOptions;
+  readonly #view: SwitchView;
+  readonly #bindings: Bindings;
+  readonly #committer: Committer;
+  readonly #reconciler: Reconciler;
+  readonly #handover: Handover;
+  readonly #listing: ListingWriter;
+  readonly #runner: Runner;
+  readonly #managed: ReadonlySet<BridgeName>;
+  /** Problems by port, as the passes left them. */
+  #problems = new Map<PortName, string>();
+  /** Ports the faces have heard of, by Port row. */
+  readonly #announced = new Map<string, { port: PortName; bridge: string }>();
+  #lastTrouble: AgentError | null = null;
+  #isSettled = false;
+
+  constructor(options: PortEngineOptions) {
+    this.#options = options;
+    const { clock, links, guests } = options;
+    this.#managed = new Set(options.bridges);
+    this.#view = new SwitchView(options.replica);
+    this.#bindings = new Bindings(options.bindingsStore);
+    this.#committer = new Committer({
+      ...options,
+      view: this.#view,
+      onLedgerGap: (error) => {
+        options.events.trouble(error);
+      },
+    });
+    const shared = { view: this.#view, links, guests, bindings: this.#bindings, committer: this.#committer };
+    this.#reconciler = new Reconciler({ ...shared, clock, managed: this.#managed, cluster: options.cluster });
+    this.#handover = new Handover({ ...options, ...shared });
+    this.#listing = new ListingWriter(options.listing, () =>
+      options.switch.problem === null
+        ? listedPorts(this.#view.onBridges(this.#managed), (vmid) => this.#reconciler.guest(vmid))
+        : null,
+    );
+    this.#runner = new Runner({
+      clock,
+      debounceMs: options.debounceMs,
+      pass: (scope, cause) => this.#backgroundPass(scope, cause),
+      nextRipeMs: () => this.#reconciler.nextRipeMs(),
+    });
+  }
+
+  /** Reads the bindings and begins to reconcile; passes fail and are tried again until the switch is there. */
+  async start(): Promise<void> {
+    await this.#bindings.load();
+    this.#runner.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#runner.stop();
+    await this.#listing.settled();
+  }
+
+  /** Somebody asks for a whole pass soon (SIGHUP, a spool that was read). */
+  wake(cause: string): void {
+    this.#runner.wake(cause);
+  }
+
+  /** The replica changed. */
+  onSwitchChanges(changes: readonly SwitchChange[]): void {
+    const touched = this.#view.apply(changes);
+    this.#committer.onSwitchChanged();
+    this.#announce(touched.ports);
+    this.#runner.touch(touched.vmids, 'switch changed');
+    if (changes.some(({ table }) => table === 'Bridge')) this.#listing.request();
+    if (changes.some(({ table, kind }) => table === 'Bridge' && kind !== 'modify'))
+      this.#runner.wake('bridges changed');
+    else if (this.#bindings.all().some(({ netdev }) => this.#view.byNetdev(netdev) === null))
+      this.#runner.wake('switch changed');
+  }
+
+  /** The connection to the switch came or went. */
+  onSwitchState(problem: AgentError | null): void {
+    this.#committer.onSwitchChanged();
+    if (problem === null) this.#runner.wake('switch connected');
+  }
+
+  /** Devices of these names appeared, went or changed. */
+  onLinkChanges(names: readonly string[]): void {
+    const touched = new Set<Vmid>();
+    for (const name of names) {
+      const guest = parseGuestNetdev(name);
+      if (guest !== null) touched.add(guest.vmid);
+      else if (this.#bindings.byNetdev(name) !== null) this.#runner.wake(`device ${name} changed`);
+    }
+    this.#runner.touch(touched, 'devices changed');
+  }
+
+  /** A call of the hookscript. Answers the line for the task log. */
+  async notifyLifecycle(vmid: Vmid, phase: Phase, caller: Cause): Promise<string> {
+    const cause = { ...caller, cause: `hook ${phase}` };
+    // An event, not a change: nothing waits for it to be durable.
+    this.#options.recorder.append(phaseDraft(vmid, phase, cause, this.#options.host)).catch((error: unknown) => {
+      this.#options.events.trouble(toAgentError(error));
+    });
+    await this.#committer.waitForSwitch(switchDeadlineMs);
+    const { guests } = this.#options;
+    const answer = await runPhase(
+      { reconciler: this.#reconciler, committer: this.#committer, guests, view: this.#view, managed: this.#managed },
+      vmid,
+      phase,
+      cause,
+    );
+    this.#listing.request();
+    return answer;
+  }
+
+  /** A whole pass now, nothing waits. Answers what it did. */
+  async reconcile(caller: Cause): Promise<PassResult> {
+    await this.#committer.waitForSwitch(switchDeadlineMs);
+    const result = await this.#reconciler.pass('all', caller, everythingNow);
+    this.#keepProblems('all', result);
+    await this.#committer.waitApplied(result.committed, 5000);
+    this.#listing.request();
+    return result;
+  }
+
+  async addPort(netdev: NetdevName, caller: Cause): Promise<PortName> {
+    await this.#committer.waitForSwitch(switchDeadlineMs);
+    return this.#listed(this.#handover.addPort(netdev, caller));
+  }
+
+  async createContainerInterface(
+    netdev: NetdevName,
+    container: ContainerName,
+    vmid: Vmid,
+    caller: Cause,
+  ): Promise<PortName> {
+    await this.#committer.waitForSwitch(switchDeadlineMs);
+    return this.#listed(this.#handover.createContainerInterface(netdev, container, vmid, caller));
+  }
+
+  async removePort(name: string, caller: Cause): Promise<PortName> {
+    await this.#committer.waitForSwitch(switchDeadlineMs);
+    return this.#listed(this.#handover.remove(name, caller));
+  }
+
+  /** Ports that carry our mark, sorted by vmid and nic. */
+  ports(): PortView[] {
+    return this.#view
+      .onBridges(this.#managed)
+      .flatMap((row) => this.#viewOf(row) ?? [])
+      .sort((a, b) => comparePortNames(a.port, b.port));
+  }
+
+  /** One of them, by port name, netdev or row. Throws `NotFound`. */
+  port(name: string): PortView {
+    const found = this.#viewOf(this.#handover.find(name));
+    if (found === null) throw new AgentError('NotFound', `no port ${name}; \`ovs-port-agent list\` shows them`);
+    return found;
+  }
+
+  /** One row for each port: which card, device, row and altname belong together. */
+  interfaceBindings(): Record<string, unknown>[] {
+    return this.ports().map(({ port, row }) => {
+      const guest = parseGuestNetdev(row.netdev);
+      const vmid = guest?.vmid ?? this.#bindings.byPort(port)?.vmid ?? null;
+      return {
+        vmid,
+        nic: guest === null ? null : `net${guest.index}`,
+        netdev: row.netdev,
+        port,
+        row: row.rowName,
+        altname: port,
+        stanza: port,
+      };
+    });
+  }
+
+  /** A guest as the last pass read it, for what is printed about its ports. */
+  guest(vmid: Vmid): Guest | null {
+    return this.#reconciler.guest(vmid);
+  }
+
+  bridges(): { name: BridgeName; managed: boolean; ports: number; datapathType: string }[] {
+    return this.#view
+      .bridges()
+      .map(({ name, ports, datapathType }) => ({ name, ports, datapathType, managed: this.#managed.has(name) }));
+  }
+
+  status(): {
+    switchProblem: AgentError | null;
+    ovsVersion: string | null;
+    trouble: AgentError | null;
+    listing: ListingOutcome;
+    problems: [PortName, string][];
+  } {
+    return {
+      switchProblem: this.#options.switch.problem,
+      ovsVersion: this.#view.ovsVersion,
+      trouble: this.#lastTrouble,
+      listing: this.#listing.outcome,
+      problems: [...this.#problems],
+    };
+  }
+
+  /** Resolves when what the passes so far asked of the managed block is written, or has failed. */
+  async listingSettled(): Promise<void> {
+    await this.#listing.settled();
+  }
+
+  async #listed(done: Promise<PortName>): Promise<PortName> {
+    const port = await done;
+    this.#listing.request();
+    return port;
+  }
+
+  async #backgroundPass(scope: Scope, cause: string): Promise<boolean> {
+    // Without a switch there is nothing to compare with; its return wakes the runner.
+    if (this.#options.switch.problem !== null) return true;
+    try {
+      await this.#settleInDoubt();
+      const result = await this.#reconciler.pass(scope, { ...reconcileCause, cause: `reconcile: ${cause}` }, patiently);
+      this.#keepProblems(scope, result);
+      if (result.changes.length > 0 || scope === 'all') this.#listing.request();
+      this.#lastTrouble = null;
+      return true;
+    } catch (thrown) {
+      this.#lastTrouble = toAgentError(thrown);
+      this.#options.events.trouble(this.#lastTrouble);
+      return false;
+    }
+  }
+
+  /** Once, before the first pass: what the last run wrote ahead and the switch does not have was never done. */
+  async #settleInDoubt(): Promise<void> {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    for (const block of this.#options.recorder.inDoubt()) {
+      if (blockLanded(block, this.#view) === false) {
+        await this.#options.recorder.abandon(block, 'the switch does not have this change');
+      }
+    }
+  }
+
+  #keepProblems(scope: Scope, result: PassResult): void {
+    if (scope === 'all') this.#problems.clear();
+    for (const verdicts of result.verdicts.values()) {
+      for (const { wanted } of verdicts) if (wanted !== null) this.#problems.delete(wanted.port);
+    }
+    for (const [port, problem] of result.problems) this.#problems.set(port, problem);
+  }
+
+  /** Compares with what was announced before, so that every face hears of each port exactly once. */
+  #announce(rows: Iterable<string>): void {
+    for (const uuid of rows) {
+      const view = this.#viewOf(this.#view.byUuid(uuid));
+      const known = this.#announced.get(uuid);
+      if (view?.port === known?.port && view?.row.bridge === known?.bridge) continue;
+      if (known !== undefined) {
+        this.#announced.delete(uuid);
+        this.#options.events.portRemoved(known.port);
+      }
+      if (view !== null) {
+        this.#announced.set(uuid, { port: view.port, bridge: view.row.bridge });
+        this.#options.events.portAdded(view.port, view.row.bridge);
+      }
+    }
+  }
+
+  /** The row as a port of ours; null when it is none, or not on a managed bridge. */
+  #viewOf(row: ObservedPort | null): PortView | null {
+    const port = row === null ? null : portNameOfRow(row);
+    if (row === null || port === null || !isOurs(row) || !this.#managed.has(row.bridge)) return null;
+    return { port, row, problem: row.error ?? this.#problems.get(port) ?? null };
+  }
+}

@@ -1,0 +1,90 @@
+/** What each call of the hookscript does, and the one line it answers for Proxmox's task log. */
+import { AgentError } from '../model/errors.ts';
+import { guestLabel } from '../model/guest.ts';
+import type { Guest } from '../model/guest.ts';
+import type { Phase } from '../model/lifecycle.ts';
+import type { BridgeName, Vmid } from '../model/names.ts';
+import type { WantedPort } from '../model/port.ts';
+import type { Committer } from './committer.ts';
+import type { Cause, Guests } from './contracts.ts';
+import type { NicVerdict } from './desired.ts';
+import { detachNow, everythingNow } from './reconciler.ts';
+import type { PassResult, Reconciler } from './reconciler.ts';
+import type { SwitchView } from './switch-view.ts';
+
+/** How long a `post-start` waits for Open vSwitch to apply a port; the hook itself gives up after 1.5 s. */
+const appliedDeadlineMs = 1000;
+
+export interface LifecycleOptions {
+  readonly reconciler: Reconciler;
+  readonly committer: Committer;
+  readonly guests: Guests;
+  readonly view: SwitchView;
+  readonly managed: ReadonlySet<BridgeName>;
+}
+
+export async function runPhase(options: LifecycleOptions, vmid: Vmid, phase: Phase, cause: Cause): Promise<string> {
+  const guest = await options.guests.read(vmid);
+  if (guest === null) {
+    throw new AgentError('NotFound', `guest ${vmid} has no configuration on this node; nothing was changed`);
+  }
+  switch (phase) {
+    case 'pre-start': {
+      const { changes } = await options.reconciler.pass(new Set([vmid]), cause, detachNow);
+      return `${guestLabel(guest)}: ${joined([...removed(changes), ...missingBridges(guest, options)], 'ready')}`;
+    }
+    case 'post-start': {
+      const result = await options.reconciler.pass(new Set([vmid]), cause, everythingNow);
+      await options.committer.waitApplied(result.committed, appliedDeadlineMs);
+      return `${guestLabel(guest)}: ${describe(vmid, result, options.view)}`;
+    }
+    case 'pre-stop':
+      // The guest may survive its own shutdown, so its ports stay.
+      return `${guestLabel(guest)}: stopping, ports stay until its devices are gone`;
+    case 'post-stop': {
+      const { changes } = await options.reconciler.pass(new Set([vmid]), cause, detachNow);
+      return `${guestLabel(guest)}: ${joined(removed(changes), 'no ports left behind')}`;
+    }
+    default:
+      return phase satisfies never;
+  }
+}
+
+function describe(vmid: Vmid, result: PassResult, view: SwitchView): string {
+  const verdicts = result.verdicts.get(vmid) ?? [];
+  return joined(
+    verdicts.map((verdict) => describeNic(verdict, result, view)),
+    'has no network cards',
+  );
+}
+
+function describeNic(verdict: NicVerdict, result: PassResult, view: SwitchView): string {
+  if (verdict.wanted === null) return `${verdict.nic} ${verdict.reason}`;
+  const problem = result.problems.get(verdict.wanted.port);
+  if (problem !== undefined) return `${verdict.nic}: ${problem}`;
+  const error = view.byNetdev(verdict.wanted.netdev)?.error ?? null;
+  if (error !== null) return `${verdict.nic}: Open vSwitch says: ${error}`;
+  return `${verdict.nic} is ${describePort(verdict.wanted)}`;
+}
+
+/** `vi100 on ovsbr0, tag 10` */
+function describePort({ port, bridge, tag, trunks }: WantedPort): string {
+  return `${port} on ${bridge}${tag === null ? '' : `, tag ${tag}`}${trunks.length === 0 ? '' : `, trunks ${trunks.join(',')}`}`;
+}
+
+function removed(changes: PassResult['changes']): string[] {
+  return changes.flatMap((change) =>
+    change.kind === 'detach' ? [`removed ${change.port ?? change.row.rowName} from ${change.row.bridge}`] : [],
+  );
+}
+
+function missingBridges(guest: Guest, { view, managed }: LifecycleOptions): string[] {
+  const wanted = new Set(guest.nics.flatMap(({ bridge }) => (bridge === null || !managed.has(bridge) ? [] : [bridge])));
+  return [...wanted]
+    .filter((bridge) => view.bridgeUuid(bridge) === null)
+    .map((bridge) => `bridge ${bridge} does not exist on the switch`);
+}
+
+function joined(parts: readonly string[], otherwise: string): string {
+  return parts.length === 0 ? otherwise : parts.join('; ');
+}

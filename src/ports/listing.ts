@@ -1,0 +1,79 @@
+/** Which ports the managed block lists, and when it is written: after a change, one write for many, never waited for. */
+import type { ListedPort } from '../interfaces/managed-block.ts';
+import type { Guest } from '../model/guest.ts';
+import type { VlanTag, Vmid } from '../model/names.ts';
+import type { ObservedPort } from '../model/port.ts';
+import type { Listing } from './contracts.ts';
+import { isOurs } from './marks.ts';
+import { ownerText } from './owner-text.ts';
+import { portNameOfRow } from './plan.ts';
+
+export interface ListingOutcome {
+  readonly foreign: readonly { name: string; line: number }[];
+  /** null when the block is as it should be. */
+  readonly error: Error | null;
+}
+
+export class ListingWriter {
+  readonly #listing: Listing;
+  readonly #ports: () => ListedPort[] | null;
+  #wanted = false;
+  #running: Promise<void> | null = null;
+  #outcome: ListingOutcome = { foreign: [], error: null };
+
+  /** `ports` answers null while the switch cannot be read: the block then stays as it is. */
+  constructor(listing: Listing, ports: () => ListedPort[] | null) {
+    this.#listing = listing;
+    this.#ports = ports;
+  }
+
+  get outcome(): ListingOutcome {
+    return this.#outcome;
+  }
+
+  /** Asks for a write soon. */
+  request(): void {
+    this.#wanted = true;
+    this.#running ??= this.#run();
+  }
+
+  /** Resolves when everything asked for so far has been written, or has failed. */
+  async settled(): Promise<void> {
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    // Lets the changes of this turn of the event loop come together in one write.
+    await Promise.resolve();
+    while (this.#wanted) {
+      this.#wanted = false;
+      const ports = this.#ports();
+      if (ports === null) continue;
+      try {
+        const { foreign } = await this.#listing.update(ports);
+        this.#outcome = { foreign, error: null };
+      } catch (error) {
+        this.#outcome = { ...this.#outcome, error: error instanceof Error ? error : new Error(String(error)) };
+      }
+    }
+    this.#running = null;
+  }
+}
+
+/** Rows that carry our mark, as the block lists them. */
+export function listedPorts(rows: readonly ObservedPort[], guestOf: (vmid: Vmid) => Guest | null): ListedPort[] {
+  return rows.flatMap((row) => {
+    const port = portNameOfRow(row);
+    if (port === null || !isOurs(row)) return [];
+    return [
+      {
+        port,
+        bridge: row.bridge,
+        tag: row.tag as VlanTag | null,
+        trunks: row.trunks as readonly VlanTag[],
+        vlanMode: row.vlanMode,
+        owner: ownerText(row, guestOf),
+      },
+    ];
+  });
+}

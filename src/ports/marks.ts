@@ -1,0 +1,57 @@
+/** The marks in `external_ids` by which a port is known: Open vSwitch's integration guide names the Interface's keys. */
+import { createHash } from 'node:crypto';
+import { vlanModeOf } from '../model/port.ts';
+import type { ObservedPort, WantedPort } from '../model/port.ts';
+
+/** Value of `owner` on a Port row that the agent made or adopted. */
+export const ownerMark = 'dev.ovs.PortAgent1';
+
+export const markKeys = {
+  owner: 'owner',
+  vmId: 'vm-id',
+  portName: 'port-name',
+  txn: 'txn',
+  fields: 'fields',
+  ifaceId: 'iface-id',
+  attachedMac: 'attached-mac',
+  ifaceStatus: 'iface-status',
+} as const;
+
+type Marks = ReadonlyMap<string, string>;
+
+export function portMarks(wanted: WantedPort): Marks {
+  const vmid = wanted.owner.vmid;
+  return new Map([
+    [markKeys.owner, ownerMark],
+    [markKeys.portName, wanted.port],
+    ...(vmid === null ? [] : [[markKeys.vmId, String(vmid)] as const]),
+  ]);
+}
+
+/** `iface-id` is the same on every node of a cluster, so that it survives a migration. */
+export function interfaceMarks(wanted: WantedPort, cluster: string): Marks {
+  const { owner } = wanted;
+  const vmid = owner.vmid;
+  const nic = owner.kind === 'binding' ? 'net0' : owner.nic;
+  return new Map([
+    [markKeys.ifaceId, vmid === null ? `${cluster}-${wanted.port}` : `${cluster}-${vmid}-${nic}`],
+    [markKeys.ifaceStatus, 'active'],
+    ...(vmid === null ? [] : [[markKeys.vmId, String(vmid)] as const]),
+    ...(wanted.mac === null ? [] : [[markKeys.attachedMac, wanted.mac] as const]),
+  ]);
+}
+
+/** Whether every mark stands as it should; keys of others do not matter. */
+export function carries(ids: ReadonlyMap<string, string>, marks: Marks): boolean {
+  return [...marks].every(([key, value]) => ids.get(key) === value);
+}
+
+export function isOurs(row: ObservedPort): boolean {
+  return row.portIds.get(markKeys.owner) === ownerMark;
+}
+
+/** Fingerprint of the columns the agent set, so that a foreign edit of one of them can be told later. */
+export function fieldsFingerprint(wanted: WantedPort): string {
+  const columns = JSON.stringify([wanted.tag, wanted.trunks, vlanModeOf(wanted)]);
+  return createHash('sha256').update(columns).digest('hex').slice(0, 16);
+}

@@ -1,0 +1,93 @@
+/**
+ * The planner: wanted ports against observed rows. Pure and total; planning again against the result plans nothing.
+ * It never touches a foreign row: only rows named by Proxmox's patterns on a managed bridge, and rows that carry our mark.
+ */
+import { parseGuestNetdev } from '../model/guest.ts';
+import type { BridgeName, PortName } from '../model/names.ts';
+import { guestPortName } from '../model/naming.ts';
+import { nicNameOf } from '../model/names.ts';
+import type { ObservedPort, WantedPort } from '../model/port.ts';
+import { carries, interfaceMarks, isOurs, markKeys, portMarks } from './marks.ts';
+
+export type PortChange =
+  /** Plugs a netdev that nobody plugged. */
+  | { readonly kind: 'attach'; readonly wanted: WantedPort }
+  /** Marks a row that somebody else plugged (or wiped the marks of). Changes nothing that traffic depends on. */
+  | { readonly kind: 'adopt'; readonly wanted: WantedPort; readonly row: ObservedPort }
+  /** Removes a row whose netdev is gone. */
+  | { readonly kind: 'detach'; readonly port: PortName | null; readonly row: ObservedPort };
+
+export interface PortPlan {
+  readonly changes: readonly PortChange[];
+  /** Why a wanted port is not as it should be although nothing is planned; one sentence each. */
+  readonly problems: readonly { readonly port: PortName; readonly problem: string }[];
+}
+
+export interface PlanInput {
+  readonly wanted: readonly WantedPort[];
+  /** All rows on managed bridges that are in scope. */
+  readonly rows: readonly ObservedPort[];
+  /** The row that holds a netdev, on whatever bridge; and whether a Port row of that name exists. */
+  readonly rowOfNetdev: (netdev: string) => ObservedPort | null;
+  readonly isRowNameTaken: (rowName: string) => boolean;
+  /** Whether a netdev of that name exists. For an internal port (`fwln`) the guest's own netdev decides. */
+  readonly netdevExists: (row: ObservedPort) => boolean;
+  readonly managed: ReadonlySet<BridgeName>;
+  readonly bridgeExists: (bridge: BridgeName) => boolean;
+  readonly cluster: string;
+}
+
+export function planPorts(input: PlanInput): PortPlan {
+  const changes: PortChange[] = [];
+  const problems: { port: PortName; problem: string }[] = [];
+  const taken = new Set<string>();
+  for (const wanted of input.wanted) {
+    const outcome = taken.has(wanted.port) ? `the name ${wanted.port} is wanted twice` : planWanted(wanted, input);
+    taken.add(wanted.port);
+    if (typeof outcome === 'string') problems.push({ port: wanted.port, problem: outcome });
+    else if (outcome !== null) changes.push(outcome);
+  }
+  for (const row of input.rows) {
+    if (isStale(row, input)) changes.push({ kind: 'detach', port: portNameOfRow(row), row });
+  }
+  return { changes, problems };
+}
+
+/** The change, null when all is well, or the problem. */
+function planWanted(wanted: WantedPort, input: PlanInput): PortChange | string | null {
+  const row = input.rowOfNetdev(wanted.netdev);
+  if (row === null) {
+    if (!input.bridgeExists(wanted.bridge)) return `bridge ${wanted.bridge} does not exist on the switch`;
+    if (input.isRowNameTaken(wanted.rowName))
+      return `a Port row named ${wanted.rowName} already exists and is not ours`;
+    if (wanted.rowName !== wanted.port && input.isRowNameTaken(wanted.port)) return nameTaken(wanted);
+    // Only the Proxmox firewall makes these: an internal port, joined to the guest's own Linux bridge.
+    if (parseGuestNetdev(wanted.netdev)?.kind === 'fwln')
+      return `${wanted.netdev} is not plugged; Proxmox VE plugs it at the next start`;
+    return { kind: 'attach', wanted };
+  }
+  if (row.bridge !== wanted.bridge)
+    return `${wanted.netdev} is on ${row.bridge}, its configuration says ${wanted.bridge}`;
+  if (row.rowName !== wanted.port && input.isRowNameTaken(wanted.port)) return nameTaken(wanted);
+  if (carries(row.portIds, portMarks(wanted)) && carries(row.interfaceIds, interfaceMarks(wanted, input.cluster)))
+    return null;
+  return { kind: 'adopt', wanted, row };
+}
+
+function nameTaken(wanted: WantedPort): string {
+  return `the name ${wanted.port} is taken by a Port row that is not ours`;
+}
+
+function isStale(row: ObservedPort, input: PlanInput): boolean {
+  if (!input.managed.has(row.bridge)) return false;
+  if (!isOurs(row) && parseGuestNetdev(row.rowName) === null) return false;
+  return !input.netdevExists(row);
+}
+
+/** The name users know a row by: our mark, otherwise what the guest's pattern says. */
+export function portNameOfRow(row: ObservedPort): PortName | null {
+  const marked = isOurs(row) ? row.portIds.get(markKeys.portName) : undefined;
+  if (marked !== undefined) return marked as PortName;
+  const guest = parseGuestNetdev(row.netdev);
+  return guest === null ? null : guestPortName(guest.vmid, nicNameOf(guest.index));
+}

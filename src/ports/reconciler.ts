@@ -1,0 +1,189 @@
+/**
+ * One pass of the reconciler: observe, plan, commit, name, for some guests or for all. Level-triggered: whatever woke
+ * it, it reads the world again and does only what is missing.
+ */
+import { guestNetdevName, parseGuestNetdev } from '../model/guest.ts';
+import type { Guest } from '../model/guest.ts';
+import type { BridgeName, NetdevName, PortName, Vmid } from '../model/names.ts';
+import type { ObservedPort, WantedPort } from '../model/port.ts';
+import { wantedOfBinding } from './bindings.ts';
+import type { Bindings } from './bindings.ts';
+import type { Committed, Committer } from './committer.ts';
+import type { Cause, Clock, Guests, Link, Links } from './contracts.ts';
+import { desiredPorts, netdevsOf } from './desired.ts';
+import type { NicVerdict } from './desired.ts';
+import { Patience } from './patience.ts';
+import { planPorts } from './plan.ts';
+import type { PortChange } from './plan.ts';
+import type { SwitchView } from './switch-view.ts';
+
+export type Scope = 'all' | ReadonlySet<Vmid>;
+
+/** Which kinds of change do not wait for patience. */
+export interface Urgency {
+  readonly attach: boolean;
+  readonly detach: boolean;
+}
+/** Events and the timer: Proxmox may be about to put right itself what looks wrong. */
+export const patiently: Urgency = { attach: false, detach: false };
+/** Before a start and after a stop: what is left of the guest goes, but nothing is plugged behind Proxmox's back. */
+export const detachNow: Urgency = { attach: false, detach: true };
+/** After a start, or when a person asks: Proxmox has done its part. */
+export const everythingNow: Urgency = { attach: true, detach: true };
+
+export interface ReconcilerOptions {
+  readonly view: SwitchView;
+  readonly links: Links;
+  readonly guests: Guests;
+  readonly bindings: Bindings;
+  readonly committer: Committer;
+  readonly clock: Clock;
+  readonly managed: ReadonlySet<BridgeName>;
+  readonly cluster: () => string;
+}
+
+export interface PassResult {
+  readonly verdicts: ReadonlyMap<Vmid, readonly NicVerdict[]>;
+  readonly changes: readonly PortChange[];
+  readonly problems: ReadonlyMap<PortName, string>;
+  readonly committed: Committed;
+}
+
+interface Observation {
+  readonly verdicts: Map<Vmid, NicVerdict[]>;
+  readonly wanted: WantedPort[];
+  readonly rows: ObservedPort[];
+  readonly links: ReadonlyMap<string, Link>;
+}
+
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  readonly #patience = new Patience();
+  /** Bridge row last seen under each name; another one means that the database was wiped or networking restarted. */
+  readonly #bridgeRows = new Map<string, string>();
+  /** Guests as last read, for what is printed about their ports. */
+  readonly #known = new Map<Vmid, Guest>();
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  guest(vmid: Vmid): Guest | null {
+    return this.#known.get(vmid) ?? null;
+  }
+
+  /** Rejects when the switch refuses. What has to wait is left out; `nextRipeMs` says when to come back. */
+  async pass(scope: Scope, cause: Cause, urgency: Urgency): Promise<PassResult> {
+    const observation = await this.#observe(scope);
+    const plan = this.#plan(observation);
+    const changes = this.#ripen(plan.changes, scope, urgency);
+    const committed = await this.#options.committer.commit(changes, cause);
+    const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
+    await this.#name(observation, problems);
+    return { verdicts: observation.verdicts, changes, problems, committed };
+  }
+
+  /** When a change that was left alone so far becomes ripe; null when none waits. */
+  nextRipeMs(): number | null {
+    return this.#patience.nextRipeMs();
+  }
+
+  async #observe(scope: Scope): Promise<Observation> {
+    const { guests, links, view, bindings, managed } = this.#options;
+    const vmids = scope === 'all' ? await guests.list() : [...scope];
+    const read = await Promise.all(vmids.map(async (vmid) => [vmid, await guests.read(vmid)] as const));
+    const rows = scope === 'all' ? view.onBridges(managed) : vmids.flatMap((vmid) => view.ofVmid(vmid));
+    const bound = bindings.all().filter(({ vmid }) => scope === 'all' || (vmid !== null && scope.has(vmid)));
+    const found =
+      scope === 'all'
+        ? await links.observeAll()
+        : await links.observe([
+            ...read.flatMap(([, guest]) => (guest === null ? [] : netdevsOf(guest))),
+            ...rows.flatMap((row) => netdevsBehind(row)),
+            ...bound.map(({ netdev }) => netdev),
+          ]);
+    const verdicts = new Map<Vmid, NicVerdict[]>();
+    const wanted: WantedPort[] = [];
+    if (scope === 'all') this.#known.clear();
+    for (const [vmid, guest] of read) {
+      this.#known.delete(vmid);
+      if (guest === null) continue;
+      this.#known.set(vmid, guest);
+      const judged = desiredPorts(guest, found, managed);
+      verdicts.set(vmid, judged);
+      for (const verdict of judged) if (verdict.wanted !== null) wanted.push(verdict.wanted);
+    }
+    for (const binding of bound) if (found.has(binding.netdev)) wanted.push(wantedOfBinding(binding));
+    return { verdicts, wanted, rows, links: found };
+  }
+
+  #plan({ wanted, rows, links }: Observation): ReturnType<typeof planPorts> {
+    const { view, managed, cluster } = this.#options;
+    return planPorts({
+      wanted,
+      rows,
+      rowOfNetdev: (netdev) => view.byNetdev(netdev),
+      isRowNameTaken: (name) => view.hasRowName(name),
+      netdevExists: (row) => netdevsBehind(row).some((name) => links.has(name)),
+      managed,
+      bridgeExists: (bridge) => view.bridgeUuid(bridge) !== null,
+      cluster: cluster(),
+    });
+  }
+
+  /** What may be done now. Marks never wait; a missing row waits unless its bridge is itself new. */
+  #ripen(changes: readonly PortChange[], scope: Scope, urgency: Urgency): PortChange[] {
+    const { clock, view } = this.#options;
+    const nowMs = clock.nowMs();
+    const reported = new Set<string>();
+    const fresh = new Set<string>();
+    for (const { name, uuid } of view.bridges()) {
+      const known = this.#bridgeRows.get(name);
+      if (known !== undefined && known !== uuid) fresh.add(name);
+      if (scope === 'all' || known === undefined) this.#bridgeRows.set(name, uuid);
+    }
+    const ripe = changes.filter((change) => {
+      if (change.kind === 'adopt') return true;
+      const [netdev, bridge] =
+        change.kind === 'attach'
+          ? [change.wanted.netdev, change.wanted.bridge]
+          : [change.row.netdev, change.row.bridge];
+      if (urgency[change.kind]) return true;
+      if (change.kind === 'attach' && (parseGuestNetdev(netdev) === null || fresh.has(bridge))) return true;
+      const key = `${change.kind} ${netdev}`;
+      reported.add(key);
+      return this.#patience.isRipe(key, nowMs);
+    });
+    this.#patience.retain(reported, (key) => scope === 'all' || belongsTo(scope, key));
+    return ripe;
+  }
+
+  /** Altnames go onto every wanted device that is plugged; Proxmox's next plug takes them away again. */
+  async #name({ wanted, links }: Observation, problems: Map<PortName, string>): Promise<void> {
+    const missing = new Map<NetdevName, PortName>();
+    for (const { netdev, port } of wanted) {
+      const link = links.get(netdev);
+      if (link === undefined || link.altnames.includes(port) || link.name === port) continue;
+      if (problems.has(port) || this.#options.view.byNetdev(netdev) === null) continue;
+      missing.set(netdev, port);
+    }
+    if (missing.size === 0) return;
+    const named = await this.#options.links.addAltnames(missing);
+    for (const [netdev, port] of missing) {
+      if (!named.has(netdev))
+        problems.set(port, `${netdev} could not be given the altname ${port}; does another device have it?`);
+    }
+  }
+}
+
+/** The netdevs whose existence keeps a row: for the firewall's internal port, the guest's own device behind it. */
+function netdevsBehind(row: ObservedPort): string[] {
+  const guest = parseGuestNetdev(row.netdev);
+  if (guest?.kind !== 'fwln') return [row.netdev];
+  return (['lxc', 'qemu'] as const).map((kind) => guestNetdevName({ kind, vmid: guest.vmid }, guest.index, false));
+}
+
+function belongsTo(scope: ReadonlySet<Vmid>, key: string): boolean {
+  const guest = parseGuestNetdev(key.slice(key.indexOf(' ') + 1));
+  return guest !== null && scope.has(guest.vmid);
+}

@@ -1,0 +1,59 @@
+/** What the ledger is told about ports and guests. */
+import type { BlockDraft } from '../ledger/block.ts';
+import { parseGuestNetdev } from '../model/guest.ts';
+import type { Phase } from '../model/lifecycle.ts';
+import type { Vmid } from '../model/names.ts';
+import type { ObservedPort, WantedPort } from '../model/port.ts';
+import type { Cause } from './contracts.ts';
+import type { PortChange } from './plan.ts';
+
+/** The block that is written ahead of a change. */
+export function changeDraft(change: PortChange, cause: Cause, host: string, txn: string): BlockDraft {
+  return {
+    category: 'port',
+    action: change.kind,
+    metadata: { ...cause, host, plugin: 'ports' },
+    data: { ...describeChange(change), txn },
+  };
+}
+
+/** A hook's call: an event, not a change. */
+export function phaseDraft(vmid: Vmid, phase: Phase, cause: Cause, host: string): BlockDraft {
+  return { category: 'guest', action: phase, metadata: { ...cause, host, plugin: 'ports' }, data: { vmid } };
+}
+
+function describeChange(change: PortChange): BlockDraft['data'] {
+  switch (change.kind) {
+    case 'attach':
+      return describeWanted(change.wanted);
+    case 'adopt':
+      return { ...describeWanted(change.wanted), row: change.row.portUuid };
+    case 'detach':
+      return describeRow(change.row, change.port);
+  }
+}
+
+function describeWanted({ owner, port, netdev, bridge, tag, trunks }: WantedPort): BlockDraft['data'] {
+  return {
+    vmid: owner.vmid,
+    ...(owner.kind === 'binding' ? { container: owner.container } : { nic: owner.nic }),
+    port,
+    netdev,
+    bridge,
+    tag,
+    ...(trunks.length === 0 ? {} : { trunks: [...trunks] }),
+  };
+}
+
+function describeRow(row: ObservedPort, port: string | null): BlockDraft['data'] {
+  const guest = parseGuestNetdev(row.netdev);
+  return {
+    vmid: guest?.vmid ?? null,
+    ...(guest === null ? {} : { nic: `net${guest.index}` }),
+    port,
+    netdev: row.netdev,
+    bridge: row.bridge,
+    tag: row.tag,
+    row: row.portUuid,
+  };
+}

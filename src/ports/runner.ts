@@ -1,0 +1,111 @@
+/**
+ * Decides when a pass runs: one at a time; guests that an event touched at once, everything at most every `debounceMs`
+ * and at least every `timerMs`. Events only say where to look; losing one costs time, never truth.
+ */
+import type { Vmid } from '../model/names.ts';
+import type { Clock } from './contracts.ts';
+import type { Scope } from './reconciler.ts';
+
+/** A full pass without any event. */
+const timerMs = 60_000;
+/** More touched guests than this are cheaper to look at all together. */
+const touchedMax = 64;
+
+export interface RunnerOptions {
+  readonly clock: Clock;
+  readonly debounceMs: number;
+  /** One pass. Its failure is reported by it; here it only means that another try follows. */
+  readonly pass: (scope: Scope, cause: string) => Promise<boolean>;
+  readonly nextRipeMs: () => number | null;
+}
+
+/** A failed pass is tried again after this time, doubled up to the timer. */
+const retryMs = 500;
+
+export class Runner {
+  readonly #options: RunnerOptions;
+  #all: string | null = null;
+  #touched = new Map<Vmid, string>();
+  #running = false;
+  #stopped = false;
+  #lastAllMs = Number.NEGATIVE_INFINITY;
+  #failures = 0;
+  #cancel: () => void = () => undefined;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.wake('start');
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel();
+  }
+
+  /** Everything has to be looked at. */
+  wake(cause: string): void {
+    this.#all ??= cause;
+    void this.#turn();
+  }
+
+  /** These guests have to be looked at. */
+  touch(vmids: Iterable<Vmid>, cause: string): void {
+    for (const vmid of vmids) if (!this.#touched.has(vmid)) this.#touched.set(vmid, cause);
+    if (this.#touched.size > touchedMax) this.#all ??= cause;
+    if (this.#touched.size > 0) void this.#turn();
+  }
+
+  async #turn(): Promise<void> {
+    if (this.#running || this.#stopped) return;
+    this.#running = true;
+    this.#cancel();
+    try {
+      for (let work = this.#take(); work !== null && !this.#stopped; work = this.#take()) {
+        const ok = await this.#options.pass(work.scope, work.cause);
+        this.#failures = ok ? 0 : this.#failures + 1;
+        if (!ok) break;
+      }
+    } finally {
+      this.#running = false;
+    }
+    if (!this.#stopped) this.#sleep();
+  }
+
+  #take(): { scope: Scope; cause: string } | null {
+    const nowMs = this.#options.clock.nowMs();
+    if (this.#all !== null && nowMs - this.#lastAllMs >= this.#options.debounceMs) {
+      const cause = this.#all;
+      this.#all = null;
+      this.#touched.clear();
+      this.#lastAllMs = nowMs;
+      return { scope: 'all', cause };
+    }
+    if (this.#touched.size === 0 || this.#all !== null) return null;
+    const [cause = ''] = this.#touched.values();
+    const scope = new Set(this.#touched.keys());
+    this.#touched.clear();
+    return { scope, cause };
+  }
+
+  #sleep(): void {
+    const { clock, debounceMs, nextRipeMs } = this.#options;
+    const nowMs = clock.nowMs();
+    if (this.#failures > 0) {
+      this.#wakeAfter(Math.min(retryMs * 2 ** (this.#failures - 1), timerMs), 'retry');
+      return;
+    }
+    const debounced = this.#all === null ? Number.POSITIVE_INFINITY : this.#lastAllMs + debounceMs - nowMs;
+    const ripe = (nextRipeMs() ?? Number.POSITIVE_INFINITY) - nowMs;
+    const [delayMs, cause] = debounced < ripe ? [debounced, this.#all ?? ''] : [ripe, 'patience'];
+    this.#wakeAfter(Math.min(Math.max(delayMs, 0), timerMs), delayMs >= timerMs ? 'timer' : cause);
+  }
+
+  #wakeAfter(delayMs: number, cause: string): void {
+    this.#cancel = this.#options.clock.after(delayMs, () => {
+      this.wake(cause);
+    });
+  }
+}

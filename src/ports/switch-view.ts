@@ -1,0 +1,206 @@
+/**
+ * The replica of the switch, seen as ports. Look-ups by netdev, row and guest go through indexes that are filled by the
+ * replica's events and checked when read: a set that shrank in place leaves an index entry behind, never a wrong answer.
+ */
+import { parseGuestNetdev } from '../model/guest.ts';
+import type { BridgeName, Vmid } from '../model/names.ts';
+import type { ObservedPort } from '../model/port.ts';
+import type { ReplicaReader, RowChange } from '../ovsdb/replica.ts';
+import { markKeys, ownerMark } from './marks.ts';
+
+/** Tables and columns that the engine reads, with the values they have when a schema lacks them. */
+export const switchTables = {
+  Open_vSwitch: { cur_cfg: 0, next_cfg: 0, ovs_version: null as string | null },
+  Bridge: { name: '', ports: new Set<string>() as ReadonlySet<string>, datapath_type: '' },
+  Port: {
+    name: '',
+    interfaces: new Set<string>() as ReadonlySet<string>,
+    tag: null as number | null,
+    trunks: new Set<number>() as ReadonlySet<number>,
+    vlan_mode: null as string | null,
+    external_ids: new Map<string, string>() as ReadonlyMap<string, string>,
+  },
+  Interface: {
+    name: '',
+    type: '',
+    ofport: null as number | null,
+    error: null as string | null,
+    external_ids: new Map<string, string>() as ReadonlyMap<string, string>,
+  },
+};
+export type SwitchTables = typeof switchTables;
+export type SwitchChange = RowChange<SwitchTables>;
+
+export interface Touched {
+  readonly vmids: Set<Vmid>;
+  readonly ports: Set<string>;
+}
+
+export class SwitchView {
+  readonly #reader: () => ReplicaReader<SwitchTables>;
+  readonly #interfaceByName = new Map<string, string>();
+  readonly #portByName = new Map<string, string>();
+  readonly #portOfInterface = new Map<string, string>();
+  readonly #bridgeOfPort = new Map<string, string>();
+  readonly #portsOfVmid = new Map<Vmid, Set<string>>();
+
+  /** `reader` is asked anew each time: a reconnect replaces the replica. */
+  constructor(reader: () => ReplicaReader<SwitchTables>) {
+    this.#reader = reader;
+  }
+
+  /** Feed every change here before reading. Returns the guests and the Port rows that it may have touched. */
+  apply(changes: readonly SwitchChange[]): Touched {
+    const touched: Touched = { vmids: new Set(), ports: new Set() };
+    for (const change of changes) {
+      if (isTable(change, 'Bridge')) {
+        if (change.kind !== 'delete') for (const port of change.row.ports) this.#bridgeOfPort.set(port, change.uuid);
+      } else if (isTable(change, 'Port')) {
+        this.#applyPort(change, touched);
+      } else if (isTable(change, 'Interface')) {
+        const { name } = change.row;
+        if (change.kind === 'delete') {
+          if (this.#interfaceByName.get(name) === change.uuid) this.#interfaceByName.delete(name);
+          this.#portOfInterface.delete(change.uuid);
+        } else {
+          this.#interfaceByName.set(name, change.uuid);
+          const port = this.#portOfInterface.get(change.uuid);
+          if (port !== undefined) touched.ports.add(port);
+        }
+        const guest = parseGuestNetdev(name);
+        if (guest !== null) touched.vmids.add(guest.vmid);
+      }
+    }
+    return touched;
+  }
+
+  #applyPort(change: RowChange<SwitchTables, 'Port'>, touched: Touched): void {
+    const vmid = vmidOfRow(change.row);
+    touched.ports.add(change.uuid);
+    if (vmid !== null) touched.vmids.add(vmid);
+    if (change.kind === 'delete') {
+      if (this.#portByName.get(change.row.name) === change.uuid) this.#portByName.delete(change.row.name);
+      this.#bridgeOfPort.delete(change.uuid);
+      if (vmid !== null) this.#portsOfVmid.get(vmid)?.delete(change.uuid);
+      return;
+    }
+    this.#portByName.set(change.row.name, change.uuid);
+    for (const uuid of change.row.interfaces) this.#portOfInterface.set(uuid, change.uuid);
+    if (vmid === null) return;
+    const known = this.#portsOfVmid.get(vmid);
+    if (known === undefined) this.#portsOfVmid.set(vmid, new Set([change.uuid]));
+    else known.add(change.uuid);
+  }
+
+  /** `cur_cfg`: the last configuration that `ovs-vswitchd` has finished applying (ovs-vswitchd.conf.db(5)). */
+  get curCfg(): number {
+    return this.#openVswitch?.cur_cfg ?? 0;
+  }
+
+  get ovsVersion(): string | null {
+    return this.#openVswitch?.ovs_version ?? null;
+  }
+
+  get #openVswitch(): SwitchTables['Open_vSwitch'] | undefined {
+    return [...this.#reader().table('Open_vSwitch').values()][0];
+  }
+
+  bridges(): { uuid: string; name: BridgeName; ports: number; datapathType: string }[] {
+    return [...this.#reader().table('Bridge')]
+      .map(([uuid, row]) => ({
+        uuid,
+        name: row.name as BridgeName,
+        ports: row.ports.size,
+        datapathType: row.datapath_type === '' ? 'system' : row.datapath_type,
+      }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  bridgeUuid(name: string): string | null {
+    for (const [uuid, row] of this.#reader().table('Bridge')) if (row.name === name) return uuid;
+    return null;
+  }
+
+  /** The port whose Interface is named after this netdev. */
+  byNetdev(netdev: string): ObservedPort | null {
+    const uuid = this.#interfaceByName.get(netdev);
+    const port = uuid === undefined ? undefined : this.#portOfInterface.get(uuid);
+    const observed = port === undefined ? null : this.byUuid(port);
+    return observed?.netdev === netdev ? observed : null;
+  }
+
+  byRowName(name: string): ObservedPort | null {
+    const uuid = this.#portByName.get(name);
+    return uuid === undefined ? null : this.byUuid(uuid);
+  }
+
+  /** Whether any Port row has this name, also one that holds a bond. */
+  hasRowName(name: string): boolean {
+    const uuid = this.#portByName.get(name);
+    return uuid !== undefined && this.#reader().table('Port').get(uuid)?.name === name;
+  }
+
+  ofVmid(vmid: Vmid): ObservedPort[] {
+    return [...(this.#portsOfVmid.get(vmid) ?? [])].flatMap((uuid) => {
+      const observed = this.byUuid(uuid);
+      const row = this.#reader().table('Port').get(uuid);
+      return observed !== null && row !== undefined && vmidOfRow(row) === vmid ? [observed] : [];
+    });
+  }
+
+  /** Every port with exactly one Interface that sits on one of these bridges. */
+  onBridges(bridges: ReadonlySet<string>): ObservedPort[] {
+    const ports: ObservedPort[] = [];
+    for (const row of this.#reader().table('Bridge').values()) {
+      if (!bridges.has(row.name)) continue;
+      for (const uuid of row.ports) {
+        const observed = this.#observe(uuid, row.name as BridgeName);
+        if (observed !== null) ports.push(observed);
+      }
+    }
+    return ports;
+  }
+
+  byUuid(uuid: string): ObservedPort | null {
+    const bridge = this.#reader()
+      .table('Bridge')
+      .get(this.#bridgeOfPort.get(uuid) ?? '');
+    return bridge?.ports.has(uuid) === true ? this.#observe(uuid, bridge.name as BridgeName) : null;
+  }
+
+  #observe(portUuid: string, bridge: BridgeName): ObservedPort | null {
+    const port = this.#reader().table('Port').get(portUuid);
+    const [interfaceUuid, another] = port?.interfaces ?? [];
+    const row = interfaceUuid === undefined ? undefined : this.#reader().table('Interface').get(interfaceUuid);
+    if (port === undefined || interfaceUuid === undefined || row === undefined || another !== undefined) return null;
+    return {
+      portUuid,
+      interfaceUuid,
+      rowName: port.name,
+      netdev: row.name,
+      bridge,
+      tag: port.tag,
+      trunks: [...port.trunks].sort((a, b) => a - b),
+      vlanMode: port.vlan_mode,
+      portIds: port.external_ids,
+      interfaceIds: row.external_ids,
+      ofport: row.ofport,
+      error: row.error,
+    };
+  }
+}
+
+/** The guest a Port row belongs to: by Proxmox's name pattern, or by our own mark. */
+function vmidOfRow(row: SwitchTables['Port']): Vmid | null {
+  const guest = parseGuestNetdev(row.name);
+  if (guest !== null) return guest.vmid;
+  const marked = row.external_ids.get(markKeys.owner) === ownerMark ? row.external_ids.get(markKeys.vmId) : undefined;
+  return marked !== undefined && /^[1-9][0-9]{2,8}$/.test(marked) ? (Number(marked) as Vmid) : null;
+}
+
+function isTable<Name extends keyof SwitchTables>(
+  change: SwitchChange,
+  name: Name,
+): change is RowChange<SwitchTables, Name> & SwitchChange {
+  return change.table === name;
+}

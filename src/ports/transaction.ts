@@ -1,0 +1,139 @@
+/** Changes as one guarded OVSDB transaction. Never an `update` of `Bridge.ports`: others plug at the same time. */
+import { vlanModeOf } from '../model/port.ts';
+import type { WantedPort } from '../model/port.ts';
+import type { Operation, Row, UuidAtom, Value } from '../ovsdb/wire.ts';
+import { fieldsFingerprint, interfaceMarks, markKeys, portMarks } from './marks.ts';
+import type { PortChange } from './plan.ts';
+import { uuidV5 } from './uuid-v5.ts';
+
+/** Lock under which the agent writes, so that two agents never do at once (RFC 7047 section 4.1.8). */
+export const switchLock = 'ovs_port_agent';
+
+export interface TransactionContext {
+  readonly cluster: string;
+  readonly txn: string;
+  /** For `comment`: what the ledger says about this transaction. */
+  readonly comment: string;
+}
+
+/** A change with the seed of the UUIDs it would insert: the hash of the block that was written ahead for it. */
+export interface SeededChange {
+  readonly change: PortChange;
+  readonly seed: string;
+}
+
+export function insertedPortUuid(seed: string): string {
+  return uuidV5(`Port ${seed}`);
+}
+
+/**
+ * Operations of one transaction. Its last result but one is the `select` of `next_cfg` when `nextCfgIndex` is not null:
+ * a transaction that only marks rows changes nothing that `ovs-vswitchd` would have to apply.
+ */
+export function buildTransaction(
+  changes: readonly SeededChange[],
+  context: TransactionContext,
+): { operations: Operation[]; nextCfgIndex: number | null } {
+  const operations: Operation[] = [{ op: 'assert', lock: switchLock }];
+  for (const { change, seed } of changes) {
+    switch (change.kind) {
+      case 'attach':
+        operations.push(...attach(change.wanted, seed, context));
+        break;
+      case 'adopt':
+        operations.push(...adopt(change, context));
+        break;
+      case 'detach':
+        operations.push(...detach(change));
+        break;
+      default:
+        change satisfies never;
+    }
+  }
+  let nextCfgIndex: number | null = null;
+  if (changes.some(({ change }) => change.kind !== 'adopt')) {
+    operations.push({ op: 'mutate', table: 'Open_vSwitch', where: [], mutations: [['next_cfg', '+=', 1]] });
+    nextCfgIndex = operations.push({ op: 'select', table: 'Open_vSwitch', where: [], columns: ['next_cfg'] }) - 1;
+  }
+  operations.push({ op: 'comment', comment: context.comment });
+  return { operations, nextCfgIndex };
+}
+
+function attach(wanted: WantedPort, seed: string, context: TransactionContext): Operation[] {
+  const interfaceUuid = uuidV5(`Interface ${seed}`);
+  const portUuid = insertedPortUuid(seed);
+  const mode = vlanModeOf(wanted);
+  const port: Row = {
+    name: wanted.rowName,
+    interfaces: ['uuid', interfaceUuid],
+    external_ids: [
+      'map',
+      [...portMarks(wanted), [markKeys.txn, context.txn], [markKeys.fields, fieldsFingerprint(wanted)]],
+    ],
+    ...(wanted.tag === null ? {} : { tag: wanted.tag }),
+    ...(wanted.trunks.length === 0 ? {} : { trunks: ['set', [...wanted.trunks]] satisfies Value }),
+    ...(mode === null ? {} : { vlan_mode: mode }),
+  };
+  return [
+    // Without this a missing bridge "succeeds" with count 0 and the rows are collected as garbage.
+    waitForRow('Bridge', 'name', wanted.bridge),
+    {
+      op: 'insert',
+      table: 'Interface',
+      uuid: interfaceUuid,
+      row: { name: wanted.netdev, external_ids: ['map', [...interfaceMarks(wanted, context.cluster)]] },
+    },
+    { op: 'insert', table: 'Port', uuid: portUuid, row: port },
+    {
+      op: 'mutate',
+      table: 'Bridge',
+      where: [['name', '==', wanted.bridge]],
+      mutations: [['ports', 'insert', ['uuid', portUuid]]],
+    },
+  ];
+}
+
+function adopt({ wanted, row }: PortChange & { kind: 'adopt' }, context: TransactionContext): Operation[] {
+  return [
+    waitForRow('Port', '_uuid', ['uuid', row.portUuid]),
+    setMarks('Port', row.portUuid, new Map([...portMarks(wanted), [markKeys.txn, context.txn]])),
+    setMarks('Interface', row.interfaceUuid, interfaceMarks(wanted, context.cluster)),
+  ];
+}
+
+/** `insert` into a map keeps a key that is there (RFC 7047 section 5.1 `<mutator>`), so its old value goes first. */
+function setMarks(table: string, uuid: string, marks: ReadonlyMap<string, string>): Operation {
+  return {
+    op: 'mutate',
+    table,
+    where: [['_uuid', '==', ['uuid', uuid]]],
+    mutations: [
+      ['external_ids', 'delete', ['set', [...marks.keys()]]],
+      ['external_ids', 'insert', ['map', [...marks]]],
+    ],
+  };
+}
+
+/** Removing the port from its bridge is enough: Port and Interface are not root tables and go with the reference. */
+function detach({ row }: PortChange & { kind: 'detach' }): Operation[] {
+  return [
+    {
+      op: 'mutate',
+      table: 'Bridge',
+      where: [['name', '==', row.bridge]],
+      mutations: [['ports', 'delete', ['uuid', row.portUuid]]],
+    },
+  ];
+}
+
+function waitForRow(table: string, column: string, value: string | UuidAtom): Operation {
+  return {
+    op: 'wait',
+    timeout: 0,
+    table,
+    where: [[column, '==', value]],
+    columns: [column],
+    until: '==',
+    rows: [{ [column]: value }],
+  };
+}

@@ -1,0 +1,295 @@
+/**
+ * The one table of resources. The command line, the generic D-Bus call and the usage texts read it; a resource is one
+ * entry here and one handler in `api`.
+ */
+import type { ParameterSpec, ResultSpec } from './schema.ts';
+
+export type Verb = 'get' | 'set' | 'create' | 'delete';
+export const verbs: readonly Verb[] = ['get', 'set', 'create', 'delete'];
+export type Privilege = 'read' | 'ports' | 'state' | 'guests' | 'ledger';
+
+export interface MethodSpec {
+  readonly handler: string;
+  readonly privilege: Privilege;
+  readonly description: string;
+  /** Parameters besides those in the path. */
+  readonly parameters: Readonly<Record<string, ParameterSpec>>;
+  readonly returns: ResultSpec;
+}
+
+export interface ResourceSpec {
+  /** Segments in braces are parameters. */
+  readonly path: string;
+  readonly pathParameters?: Readonly<Record<string, ParameterSpec>>;
+  readonly methods: Readonly<Partial<Record<Verb, MethodSpec>>>;
+}
+
+const portName: ParameterSpec = {
+  type: 'string',
+  description: 'Name of the port (vi100) or of its device (veth100i0).',
+};
+const portProperties = {
+  port: { type: 'string', description: 'Name of the port; also the altname of its device.' },
+  bridge: { type: 'string', description: 'Bridge it is on.' },
+  netdev: { type: 'string', description: 'Network device on this host.' },
+  tag: { type: 'integer', description: 'VLAN of an access port.', optional: true },
+  trunks: { type: 'array', description: 'VLANs it trunks.', optional: true },
+  ofport: { type: 'integer', description: 'OpenFlow port number.', optional: true },
+  owner: { type: 'string', description: 'Guest and card, or container.', optional: true },
+  problem: { type: 'string', description: 'What is wrong with it.', optional: true },
+} as const;
+const bridgeProperties = {
+  bridge: { type: 'string', description: 'Name of the bridge.' },
+  managed: { type: 'boolean', description: 'Whether the configuration names it.' },
+  ports: { type: 'integer', description: 'Port rows on it, whoever made them.' },
+  datapath_type: { type: 'string', description: 'system (kernel) or netdev (userspace).' },
+} as const;
+const blockProperties = {
+  height: { type: 'integer', description: 'Position in the ledger, from 0.' },
+  timestamp: { type: 'string', description: 'Clock of the writer, UTC.' },
+  category: { type: 'string', description: 'Kind of thing it is about.' },
+  action: { type: 'string', description: 'What was about to be done.' },
+  hash: { type: 'string', description: 'SHA-256 of the line before its last 75 bytes.' },
+  prev_hash: { type: 'string', description: 'Hash of the block before.', optional: true },
+  metadata: { type: 'object', description: 'Who, where and why.', optional: true },
+  data: { type: 'object', description: 'What.', optional: true },
+} as const;
+
+export const resourceTable = [
+  {
+    path: '/version',
+    methods: {
+      get: {
+        handler: 'version.get',
+        privilege: 'read',
+        description: 'Version of the service.',
+        parameters: {},
+        returns: {
+          type: 'object',
+          properties: {
+            version: { type: 'string', description: 'Version of ovs-port-agent.' },
+            ovs_version: { type: 'string', description: 'Version of Open vSwitch.', optional: true },
+          },
+        },
+      },
+    },
+  },
+  {
+    path: '/status',
+    methods: {
+      get: {
+        handler: 'status.get',
+        privilege: 'read',
+        description: 'Whether everything works, and what does not.',
+        parameters: {},
+        returns: {
+          type: 'object',
+          properties: {
+            state: { type: 'string', description: 'running or degraded.' },
+            version: { type: 'string', description: 'Version of ovs-port-agent.' },
+            switch: { type: 'string', description: 'connected, or why not.' },
+            ports: { type: 'integer', description: 'Ports on managed bridges.' },
+            ledger: { type: 'string', description: 'blocks and state of the ledger.' },
+            interfaces: { type: 'string', description: 'State of the managed block.' },
+            problems: { type: 'array', description: 'What needs attention, one sentence each.' },
+          },
+        },
+      },
+    },
+  },
+  {
+    path: '/bridges',
+    methods: {
+      get: {
+        handler: 'bridges.list',
+        privilege: 'read',
+        description: 'Bridges of the switch.',
+        parameters: {},
+        returns: { type: 'array', items: { properties: bridgeProperties } },
+      },
+    },
+  },
+  {
+    path: '/bridges/{bridge}',
+    pathParameters: { bridge: { type: 'string', description: 'Name of the bridge.' } },
+    methods: {
+      get: {
+        handler: 'bridges.get',
+        privilege: 'read',
+        description: 'One bridge.',
+        parameters: {},
+        returns: { type: 'object', properties: bridgeProperties },
+      },
+    },
+  },
+  {
+    path: '/ports',
+    methods: {
+      get: {
+        handler: 'ports.list',
+        privilege: 'read',
+        description: 'Ports on managed bridges, by vmid and card.',
+        parameters: {},
+        returns: { type: 'array', items: { properties: portProperties } },
+      },
+      create: {
+        handler: 'ports.create',
+        privilege: 'ports',
+        description: 'Plugs a device that Proxmox VE does not plug. With a vmid the port is named vi<vmid>.',
+        parameters: {
+          netdev: { type: 'string', description: 'Network device on this host.' },
+          container: { type: 'string', description: 'Name of the container it belongs to.', optional: true },
+          vmid: {
+            type: 'integer',
+            description: 'Number to name the port after.',
+            minimum: 100,
+            maximum: 999_999_999,
+            optional: true,
+          },
+        },
+        returns: { type: 'string' },
+      },
+    },
+  },
+  {
+    path: '/ports/{port}',
+    pathParameters: { port: portName },
+    methods: {
+      get: {
+        handler: 'ports.get',
+        privilege: 'read',
+        description: 'One port.',
+        parameters: {},
+        returns: { type: 'object', properties: portProperties },
+      },
+      delete: {
+        handler: 'ports.delete',
+        privilege: 'ports',
+        description: 'Unplugs a port that was created here; never a foreign one, never that of a running guest.',
+        parameters: {},
+        returns: { type: 'string' },
+      },
+    },
+  },
+  {
+    path: '/state',
+    methods: {
+      get: {
+        handler: 'state.get',
+        privilege: 'read',
+        description: 'Observed state of all plugins.',
+        parameters: {},
+        returns: { type: 'object', properties: { net: { type: 'object', description: 'Bridges and their ports.' } } },
+      },
+    },
+  },
+  {
+    path: '/state/{plugin}',
+    pathParameters: { plugin: { type: 'string', description: 'Name of the plugin; "network" means net.' } },
+    methods: {
+      get: {
+        handler: 'state.plugin',
+        privilege: 'read',
+        description: 'Observed state of one plugin.',
+        parameters: {},
+        returns: { type: 'object', properties: { interfaces: { type: 'array', description: 'Bridges and ports.' } } },
+      },
+    },
+  },
+  {
+    path: '/ledger',
+    methods: {
+      get: {
+        handler: 'ledger.stats',
+        privilege: 'read',
+        description: 'Size, period and categories of the ledger.',
+        parameters: {},
+        returns: {
+          type: 'object',
+          properties: {
+            total_blocks: { type: 'integer', description: 'Number of blocks.' },
+            earliest: { type: 'string', description: 'Time of the first block.', optional: true },
+            latest: { type: 'string', description: 'Time of the last block.', optional: true },
+            categories: { type: 'object', description: 'Blocks by category.' },
+            size_bytes: { type: 'integer', description: 'Size of the file.' },
+            tampered: { type: 'boolean', description: 'Whether it was altered from outside.' },
+          },
+        },
+      },
+    },
+  },
+  {
+    path: '/ledger/blocks',
+    methods: {
+      get: {
+        handler: 'ledger.blocks',
+        privilege: 'read',
+        description: 'Blocks, newest first.',
+        parameters: {
+          from: { type: 'integer', description: 'Lowest height.', minimum: 0, optional: true },
+          to: { type: 'integer', description: 'Highest height.', minimum: 0, optional: true },
+          category: {
+            type: 'string',
+            description: 'Category, or "network" for the five that concern it.',
+            optional: true,
+          },
+          action: { type: 'string', description: 'Action.', optional: true },
+          vmid: { type: 'integer', description: 'Guest.', minimum: 100, maximum: 999_999_999, optional: true },
+          port: { type: 'string', description: 'Port name or device.', optional: true },
+          user: { type: 'string', description: 'Who caused it.', optional: true },
+          limit: {
+            type: 'integer',
+            description: 'At most this many; 100 when not given.',
+            minimum: 1,
+            maximum: 10_000,
+            optional: true,
+          },
+          order: { type: 'string', description: 'Order of heights.', enum: ['newest', 'oldest'], optional: true },
+        },
+        returns: { type: 'array', items: { properties: blockProperties } },
+      },
+    },
+  },
+  {
+    path: '/ledger/blocks/{height}',
+    pathParameters: { height: { type: 'integer', description: 'Height of the block.', minimum: 0 } },
+    methods: {
+      get: {
+        handler: 'ledger.block',
+        privilege: 'read',
+        description: 'One block.',
+        parameters: {},
+        returns: { type: 'object', properties: blockProperties },
+      },
+    },
+  },
+  {
+    path: '/ledger/verify',
+    methods: {
+      get: {
+        handler: 'ledger.verify',
+        privilege: 'read',
+        description: 'Verifies the chain from the first block to the last.',
+        parameters: {},
+        returns: {
+          type: 'object',
+          properties: {
+            valid: { type: 'boolean', description: 'Whether every block is as it was written.' },
+            blocks: { type: 'integer', description: 'Blocks that are good.' },
+            last_hash: { type: 'string', description: 'Hash of the last good block.' },
+            problem: { type: 'string', description: 'First bad height, offset and reason.', optional: true },
+          },
+        },
+      },
+    },
+  },
+] as const satisfies readonly ResourceSpec[];
+
+type MethodsOf<R> = R extends { methods: infer M } ? M[keyof M] : never;
+/** Every handler that `api` has to provide. */
+export type HandlerName =
+  MethodsOf<(typeof resourceTable)[number]> extends infer M
+    ? M extends { handler: infer H extends string }
+      ? H
+      : never
+    : never;

@@ -1,0 +1,60 @@
+/** The command `ovs-port-agent`: hands the outside to the command line and exits with its code. */
+import { hostname } from 'node:os';
+import { run } from './cli/program.ts';
+import type { Environment } from './cli/environment.ts';
+import { busName, objectPath } from './api/dbus/port-agent-interface.ts';
+import { AgentError, toAgentError } from './model/errors.ts';
+import { systemBusAddress } from './platform/dbus/address.ts';
+import { BusConnection } from './platform/dbus/connection.ts';
+import { readLedgerFile } from './platform/ledger-file.ts';
+
+/** From typing a command to giving up on a service that does not answer. */
+const callDeadlineMs = 25_000;
+const connectDeadlineMs = 5_000;
+
+const open: { connection?: BusConnection } = {};
+
+const environment: Environment = {
+  async call(member, signature, body) {
+    open.connection ??= await BusConnection.connect(systemBusAddress(process.env), { deadlineMs: connectDeadlineMs });
+    try {
+      return await open.connection.call(
+        { destination: busName, path: objectPath, interface: busName, member, signature, body },
+        { deadlineMs: callDeadlineMs },
+      );
+    } catch (thrown) {
+      const error = toAgentError(thrown);
+      if (error.code !== 'Unavailable') throw error;
+      throw new AgentError(
+        'Unavailable',
+        `${error.message}; is the service running? Start it with \`systemctl start ovs-port-agent\` or \`ovs-port-agent serve\``,
+        { cause: error },
+      );
+    }
+  },
+  async serve(options) {
+    // Its own file, so that this command stays small: only `serve` loads it.
+    const { serve } = (await import('./ovs-port-agentd.mjs' as string)) as typeof import('./agent.ts');
+    return serve(options);
+  },
+  readLedger: readLedgerFile,
+  print(line) {
+    process.stdout.write(`${line}\n`);
+  },
+  complain(line) {
+    process.stderr.write(`${line}\n`);
+  },
+  isTerminal: process.stdout.isTTY,
+  unicode: /utf-?8/i.test(process.env['LC_ALL'] ?? process.env['LC_CTYPE'] ?? process.env['LANG'] ?? ''),
+  colors: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
+  node: hostname().split('.')[0] ?? 'localhost',
+  version: process.env['OVS_PORT_AGENT_VERSION'] ?? '0.0.0',
+};
+
+// A reader that has seen enough (`| head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 1);
+});
+const exitCode = await run(environment, process.argv.slice(2));
+open.connection?.close();
+process.exitCode = exitCode;

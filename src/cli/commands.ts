@@ -1,0 +1,137 @@
+/** The named commands: the older tool's and ours. Each is a thin reader of the resource table or of the ledger's file. */
+import { verifyChain } from '../ledger/chain.ts';
+import { parseContainerName, parseVmid } from '../model/names.ts';
+import { guestPortName, templatePortName } from '../model/naming.ts';
+import { nicNameOf } from '../model/names.ts';
+import { findResource } from '../resources/lookup.ts';
+import type { ResultSpec } from '../resources/schema.ts';
+import type { Environment } from './environment.ts';
+import { renderResult } from './output.ts';
+import type { OutputOptions } from './output.ts';
+import { callVerb } from './resource-commands.ts';
+
+/** A command's own answers (`ledger verify`): good, bad, could not be told. */
+const exitGood = 0;
+const exitBad = 1;
+
+/** Names to a pipe, a table to a terminal. */
+export async function listPorts(env: Environment, options: OutputOptions): Promise<number> {
+  const ports = (await callVerb(env, 'get', '/ports')) as { port: string }[];
+  if (options.format === 'text' && !env.isTerminal) {
+    for (const { port } of ports) env.print(port);
+    return exitGood;
+  }
+  return printResult(env, '/ports', ports, options);
+}
+
+export async function showStatus(env: Environment, options: OutputOptions): Promise<number> {
+  const status = (await callVerb(env, 'get', '/status')) as Record<string, unknown> & { problems: string[] };
+  if (options.format !== 'text') return printResult(env, '/status', status, options);
+  const { problems, ...facts } = status;
+  for (const [name, value] of Object.entries(facts)) env.print(`${`${name}:`.padEnd(12)}${String(value)}`);
+  for (const [index, problem] of problems.entries())
+    env.print(`${index === 0 ? 'problems:' : ''}`.padEnd(12) + problem);
+  return exitGood;
+}
+
+export async function queryState(env: Environment, plugin: string | null, options: OutputOptions): Promise<number> {
+  const [json] = await env.call('QueryState', 's', [plugin ?? '']);
+  // A tree: a table would flatten it.
+  const format = options.format === 'text' ? 'json-pretty' : options.format;
+  env.print(await renderResult(JSON.parse(String(json)), { type: 'null' }, { ...options, format }));
+  return exitGood;
+}
+
+/** One call of an older method; prints its answer. */
+export async function callAndPrint(
+  env: Environment,
+  member: string,
+  signature: string,
+  body: readonly unknown[],
+): Promise<number> {
+  const [answer] = await env.call(member, signature, body);
+  env.print(String(answer));
+  return exitGood;
+}
+
+/** What a port would be called. Needs no service. */
+export function printName(
+  env: Environment,
+  container: string,
+  index: string,
+  vmid: string | undefined,
+  template: string,
+): number {
+  const nicNumber = Number(index);
+  env.print(
+    vmid === undefined
+      ? templatePortName(template, { container: parseContainerName(container), index: nicNumber })
+      : guestPortName(parseVmid(vmid), nicNameOf(nicNumber)),
+  );
+  return exitGood;
+}
+
+export async function ledgerStats(env: Environment, options: OutputOptions): Promise<number> {
+  return printResult(env, '/ledger', await callVerb(env, 'get', '/ledger'), options);
+}
+
+export async function ledgerList(
+  env: Environment,
+  filter: Readonly<Record<string, unknown>>,
+  options: OutputOptions,
+): Promise<number> {
+  const blocks = (await callVerb(env, 'get', '/ledger/blocks', filter)) as Record<string, unknown>[];
+  if (options.format !== 'text') return printResult(env, '/ledger/blocks', blocks, options);
+  // Newest last on a screen, where the eye is.
+  for (const { height, timestamp, category, action, metadata, data } of blocks.reverse()) {
+    const { cause } = metadata as { cause?: unknown };
+    env.print(
+      `${String(height)} ${String(timestamp)} ${String(category)} ${String(action)} ${describeData(data)} (${String(cause)})`,
+    );
+  }
+  return exitGood;
+}
+
+export async function ledgerShow(env: Environment, height: string, options: OutputOptions): Promise<number> {
+  return printResult(env, '/ledger/blocks/0', await callVerb(env, 'get', `/ledger/blocks/${height}`), options);
+}
+
+/** With a file: offline, by this process. Without: by the service, over its own ledger. */
+export async function ledgerVerify(env: Environment, file: string | null): Promise<number> {
+  if (file === null) {
+    const [verdict] = await env.call('verify_blockchain_integrity', '', []);
+    env.print(String(verdict));
+    return String(verdict).startsWith('VALID') ? exitGood : exitBad;
+  }
+  const report = await verifyChain(env.readLedger(file));
+  if (report.firstBad === undefined) {
+    env.print(`VALID: ${report.blocks} blocks, last hash ${report.lastHash}`);
+    return exitGood;
+  }
+  const { height, offset, reason } = report.firstBad;
+  env.print(`INVALID: block ${height} at byte ${offset}: ${reason}`);
+  return exitBad;
+}
+
+async function printResult(env: Environment, path: string, result: unknown, options: OutputOptions): Promise<number> {
+  const returns: ResultSpec = findResource(path)?.resource.methods.get?.returns ?? { type: 'null' };
+  const text = await renderResult(result, returns, options);
+  if (text !== '') env.print(text);
+  return exitGood;
+}
+
+function describeData(data: unknown): string {
+  const { port, netdev, bridge, tag, vmid, height, why } = data as Record<string, unknown>;
+  const parts = [
+    port ?? (vmid === undefined ? undefined : `guest ${String(vmid)}`),
+    netdev,
+    bridge,
+    tag == null ? undefined : `tag ${String(tag)}`,
+    height === undefined ? undefined : `of ${String(height)}`,
+    why,
+  ];
+  return parts
+    .filter((part) => part !== undefined && part !== null)
+    .map(String)
+    .join(' ');
+}

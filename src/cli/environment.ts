@@ -1,0 +1,19 @@
+/** What the command asks of the outside. `src/cli.ts` hands it in. */
+
+export interface Environment {
+  /** Calls a D-Bus method of the service. Rejects with an `AgentError`. */
+  call(member: string, signature: string, body: readonly unknown[]): Promise<readonly unknown[]>;
+  /** Runs the service in the foreground; resolves with its exit code. */
+  serve(options: { config: string | null; bus: string | null }): Promise<number>;
+  /** A ledger file as chunks, for verification without the service. */
+  readLedger(path: string): AsyncIterable<Uint8Array>;
+  print(line: string): void;
+  complain(line: string): void;
+  /** Standard output is a terminal. */
+  readonly isTerminal: boolean;
+  /** The locale is UTF-8. */
+  readonly unicode: boolean;
+  readonly colors: boolean;
+  readonly node: string;
+  readonly version: string;
+}

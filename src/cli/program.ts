@@ -1,0 +1,231 @@
+/** The command line: what there is, how it is called, with examples. Resolves with the exit code, never exits itself. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { errorTable, toAgentError } from '../model/errors.ts';
+import { parseVmid } from '../model/names.ts';
+import { verbs } from '../resources/table.ts';
+import type { Verb } from '../resources/table.ts';
+import * as commands from './commands.ts';
+import type { Environment } from './environment.ts';
+import { outputFormats } from './output.ts';
+import type { OutputFormat, OutputOptions } from './output.ts';
+import { runLs, runUsage, runVerb } from './resource-commands.ts';
+
+interface FormatFlags {
+  outputFormat: OutputFormat;
+  noborder?: true;
+  noheader?: true;
+  quiet?: true;
+}
+
+/** Flags of every command that prints a result; the rest of a command's flags are its own. */
+const formatFlags: ReadonlySet<string> = new Set(['outputFormat', 'noborder', 'noheader']);
+
+/** Exit code 2 of `ledger verify`: it could not be told. */
+const exitCouldNotTell = 2;
+
+export async function run(env: Environment, argv: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  const program = build(env, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitCode;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : errorTable.InvalidArgument.exit;
+    const error = toAgentError(thrown);
+    env.complain(`ovs-port-agent: ${error.message}`);
+    return errorTable[error.code].exit;
+  }
+}
+
+function build(env: Environment, finish: (code: number) => void): Command {
+  const program = new Command('ovs-port-agent')
+    .description('Open vSwitch ports of Proxmox VE guests: named, listed in the GUI, recorded in a ledger.')
+    .version(env.version)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => {
+        env.print(text.trimEnd());
+      },
+      writeErr: (text) => {
+        env.complain(text.trimEnd());
+      },
+    })
+    .showSuggestionAfterError()
+    .addHelpText('after', examples(['list', 'status', 'get /ports --output-format json', 'ledger verify']));
+
+  const add = (name: string, description: string, shown: string[], parent = program): Command =>
+    parent.command(name).description(description).addHelpText('after', examples(shown));
+  const done = (action: Promise<number>): Promise<void> => action.then(finish);
+
+  withFormat(
+    add('list', 'Ports on managed bridges: a table on a terminal, names in a pipe.', [
+      'list',
+      'list | while read -r port; do ip link show "$port"; done',
+    ]),
+  ).action((flags: FormatFlags) => done(commands.listPorts(env, outputOptions(env, flags))));
+  withFormat(
+    add('status', 'Whether everything works, and what does not.', ['status', 'status --output-format json']),
+  ).action((flags: FormatFlags) => done(commands.showStatus(env, outputOptions(env, flags))));
+  withFormat(
+    add('query-state [plugin]', 'Observed state as a document; "network" means net.', [
+      'query-state',
+      'query-state net',
+      'query-state --plugin network',
+    ]),
+  )
+    .addOption(new Option('--plugin <name>', 'the same as the argument'))
+    .action((plugin: string | undefined, flags: FormatFlags & { plugin?: string }) =>
+      done(commands.queryState(env, plugin ?? flags.plugin ?? null, outputOptions(env, flags))),
+    );
+
+  add('add-port <bridge-or-netdev> [netdev]', 'Plugs a device into bridge_name.', ['add-port dummy0']).action(
+    (first: string, second: string | undefined) => done(commands.callAndPrint(env, 'add_port', 's', [second ?? first])),
+  );
+  add('del-port <bridge-or-port> [port]', 'Unplugs a port that was added here; never a foreign one.', [
+    'del-port vi_dummy0',
+    'del-port ovsbr0 dummy0',
+  ]).action((first: string, second: string | undefined) =>
+    done(commands.callAndPrint(env, 'del_port', 's', [second ?? first])),
+  );
+  add('create-interface <netdev> <container> <vmid>', "Plugs a container's device as vi<vmid>.", [
+    'create-interface veth7 web 107',
+  ]).action((netdev: string, container: string, vmid: string) =>
+    done(commands.callAndPrint(env, 'create_container_interface', 'ssu', [netdev, container, parseVmid(vmid)])),
+  );
+  add('remove-interface <port>', 'Unplugs what create-interface plugged.', ['remove-interface vi107']).action(
+    (port: string) => done(commands.callAndPrint(env, 'remove_container_interface', 's', [port])),
+  );
+  add('name <container> <index> [vmid]', 'Prints the name a port would get.', ['name web 0', 'name web 1 107'])
+    .addOption(new Option('--template <text>', 'naming_template').default('vi_{container}'))
+    .action((container: string, index: string, vmid: string | undefined, flags: { template: string }) => {
+      finish(commands.printName(env, container, index, vmid, flags.template));
+    });
+  add('reconcile', 'Compares every guest with the switch now and repairs what differs.', ['reconcile']).action(() =>
+    done(commands.callAndPrint(env, 'Reconcile', '', [])),
+  );
+
+  addLedger(
+    env,
+    add('ledger', 'The tamper-evident record of every change.', ['ledger list --vmid 100', 'ledger verify']),
+    done,
+    finish,
+  );
+  addVerbs(env, add, done, finish);
+
+  add('serve', 'Runs the service in the foreground.', [
+    'serve',
+    'serve --config ./config.toml --bus unix:path=/tmp/bus',
+  ])
+    .option('--config <file>', 'configuration file')
+    .option('--bus <address>', 'D-Bus address instead of the system bus')
+    .action((flags: { config?: string; bus?: string }) =>
+      done(env.serve({ config: flags.config ?? null, bus: flags.bus ?? null })),
+    );
+  return program;
+}
+
+function addLedger(
+  env: Environment,
+  ledger: Command,
+  done: (action: Promise<number>) => Promise<void>,
+  finish: (code: number) => void,
+): void {
+  withFormat(ledger.command('stats').description('Number of blocks, period, categories.')).action(
+    (flags: FormatFlags) => done(commands.ledgerStats(env, outputOptions(env, flags))),
+  );
+  withFormat(ledger.command('list').description('Blocks, the newest last.'))
+    .option('--category <name>', 'category, or "network"')
+    .option('--action <name>', 'action')
+    .option('--vmid <vmid>', 'guest', wholeNumber)
+    .option('--port <name>', 'port or device')
+    .option('--user <name>', 'who caused it')
+    .option('--from <height>', 'lowest height', wholeNumber)
+    .option('--to <height>', 'highest height', wholeNumber)
+    .option('--limit <n>', 'at most this many', wholeNumber)
+    .addHelpText('after', examples(['ledger list --limit 20', 'ledger list --vmid 100 --category port']))
+    .action((flags: FormatFlags & Record<string, unknown>) => {
+      const filter = Object.fromEntries(Object.entries(flags).filter(([key]) => !formatFlags.has(key)));
+      return done(commands.ledgerList(env, filter, outputOptions(env, flags)));
+    });
+  withFormat(ledger.command('show <height>').description('One block, whole.')).action(
+    (height: string, flags: FormatFlags) => done(commands.ledgerShow(env, height, outputOptions(env, flags))),
+  );
+  ledger
+    .command('verify [file]')
+    .description(
+      'Verifies the chain: by the service, or offline the file given. Exit 0 VALID, 1 INVALID, 2 could not be told.',
+    )
+    .addHelpText('after', examples(['ledger verify', 'ledger verify /var/lib/ovs-port-agent/ledger.jsonl']))
+    .action(async (file: string | undefined) => {
+      try {
+        finish(await commands.ledgerVerify(env, file ?? null));
+      } catch (error) {
+        env.complain(`ovs-port-agent: could not verify: ${toAgentError(error).message}`);
+        finish(exitCouldNotTell);
+      }
+    });
+}
+
+function addVerbs(
+  env: Environment,
+  add: (name: string, description: string, shown: string[]) => Command,
+  done: (action: Promise<number>) => Promise<void>,
+  finish: (code: number) => void,
+): void {
+  const shown: Record<Verb, string[]> = {
+    get: ['get /ports', 'get /ports/vi100 --output-format yaml'],
+    set: ['usage / (shows what can be set)'],
+    create: ['create /ports --netdev veth7 --container web --vmid 107'],
+    delete: ['delete /ports/vi107'],
+  };
+  for (const verb of verbs) {
+    withFormat(add(`${verb} <path> [parameters...]`, `pvesh-style: ${verb} a resource.`, shown[verb]))
+      .allowUnknownOption()
+      .option('--quiet', 'print nothing')
+      .action((path: string, _words: string[], flags: FormatFlags, command: Command) =>
+        done(
+          runVerb(env, verb, path, command.args.slice(1), {
+            ...outputOptions(env, flags),
+            quiet: flags.quiet === true,
+          }),
+        ),
+      );
+  }
+  add('ls [path]', 'pvesh-style: what lies below a path.', ['ls /', 'ls /ports']).action((path: string | undefined) => {
+    finish(runLs(env, path ?? '/'));
+  });
+  add('usage <path>', 'pvesh-style: how a path is called.', ['usage /ports', 'usage /ports --command create'])
+    .addOption(new Option('--command <verb>', 'only this verb').choices([...verbs]))
+    .action((path: string, flags: { command?: Verb }) => {
+      finish(runUsage(env, path, flags.command ?? null));
+    });
+}
+
+function withFormat(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--output-format <format>', 'format of the result').choices([...outputFormats]).default('text'),
+    )
+    .option('--noborder', 'tables without borders')
+    .option('--noheader', 'tables without a header');
+}
+
+function outputOptions(env: Environment, flags: FormatFlags): OutputOptions {
+  return {
+    format: flags.outputFormat,
+    border: flags.noborder !== true,
+    header: flags.noheader !== true,
+    unicode: env.unicode,
+  };
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('expected a whole number');
+  return Number(text);
+}
+
+function examples(lines: readonly string[]): string {
+  return ['', 'Examples:', ...lines.map((line) => `  ovs-port-agent ${line}`)].join('\n');
+}

@@ -41,6 +41,11 @@ export function guestNetdevName(
   return `${guest.kind === 'lxc' ? 'veth' : 'tap'}${guest.vmid}i${nicNumber}` as NetdevName;
 }
 
+/** The Linux bridge in which the Proxmox firewall holds a guest's own netdev and its `fwln`. */
+export function firewallBridgeName(vmid: Vmid, nicNumber: number): NetdevName {
+  return `fwbr${vmid}i${nicNumber}` as NetdevName;
+}
+
 export type GuestDeviceKind = 'veth' | 'tap' | 'fwln';
 
 /** A netdev name taken apart by Proxmox's patterns; null when it is not a guest's. */

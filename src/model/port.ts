@@ -19,6 +19,8 @@ export interface WantedPort {
   readonly rowName: string;
   /** Lower-case, colons; null when not known. */
   readonly mac: string | null;
+  /** Set for a `fwln`: an OVS internal port, made by its row, that belongs into this Linux bridge. */
+  readonly firewallBridge: NetdevName | null;
 }
 
 /** The Port row that holds a device, with its only Interface. A bond or a row with more Interfaces is never a guest's. */

@@ -16,6 +16,8 @@ export interface LinkInfo {
 
 /** One batch, from its first line to its last answer. */
 const batchDeadlineMs = 5000;
+/** Fresh children for one batch: devices may go on vanishing while it is asked. */
+const retriesMax = 5;
 /** Command lines that may wait for the child. */
 const queuedLinesMax = 100_000;
 /** The loopback device exists in every network namespace: its answer marks the end of a batch. */
@@ -25,7 +27,11 @@ const devicePattern = /^[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,14}$/;
 interface Batch {
   readonly lines: readonly string[];
   /** Answers to come before the sentinel's can be told from them: `link show` always gives one, with the loopback in it. */
-  answersBefore: number;
+  readonly answersBefore: number;
+  /** Answers had, by the present child. */
+  answers: number;
+  /** Children that ended under this batch. */
+  retries: number;
   readonly found: Map<string, LinkInfo>;
   resolve(found: Map<string, LinkInfo>): void;
   reject(error: AgentError): void;
@@ -56,7 +62,7 @@ export class Links {
 
   /** The named devices as they are now; those that do not exist are missing. */
   observe(names: readonly string[]): Promise<Map<string, LinkInfo>> {
-    if (names.length === 0) return Promise.resolve(new Map());
+    if (names.length === 0) return Promise.resolve(new Map<string, LinkInfo>());
     // Names also come from rows that anybody can write; what is no device name is not put into a command line.
     const valid = [...new Set(names)].filter((name) => devicePattern.test(name) && name !== sentinel);
     return this.#run(valid.map((name) => `link show dev ${name}`));
@@ -81,6 +87,16 @@ export class Links {
     await this.#run([`link property del dev ${netdev} altname ${altname}`]);
   }
 
+  /** Sets devices up and puts each into its Linux bridge; the answer holds those that are in theirs. */
+  async joinBridges(bridges: ReadonlyMap<string, string>): Promise<Map<string, LinkInfo>> {
+    const lines = [...bridges].flatMap(([netdev, bridge]) => [
+      `link set dev ${netdev} up master ${bridge}`,
+      `link show dev ${netdev}`,
+    ]);
+    const found = await this.#run(lines);
+    return new Map([...found].filter(([netdev, link]) => link.master === bridges.get(netdev)));
+  }
+
   close(): void {
     this.#closed = true;
     this.#fail('the service is stopping');
@@ -94,7 +110,7 @@ export class Links {
       return Promise.reject(new AgentError('Busy', `${queuedLinesMax} questions about network devices are waiting`));
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ lines, answersBefore, found: new Map(), resolve, reject });
+      this.#queue.push({ lines, answersBefore, answers: 0, retries: 0, found: new Map(), resolve, reject });
       this.#next();
     });
   }
@@ -108,6 +124,10 @@ export class Links {
       this.#fail(`ip did not answer within ${batchDeadlineMs} ms`);
     }, batchDeadlineMs);
     this.#current = { batch, timer };
+    this.#ask(batch);
+  }
+
+  #ask(batch: Batch): void {
     this.#child ??= this.#spawn();
     this.#child.stdin.write(`${batch.lines.join('\n')}\nlink show dev ${sentinel}\n`);
   }
@@ -120,11 +140,27 @@ export class Links {
       if (child === this.#child) this.#onLine(line);
     });
     void child.then((result) => {
-      if (child !== this.#child) return;
-      this.#child = null;
-      this.#fail(`ip ended: ${result.shortMessage ?? 'no reason given'}`);
+      if (child === this.#child) this.#onChildEnd(result.shortMessage ?? 'no reason given');
     });
     return child;
+  }
+
+  /**
+   * iproute2 remembers the index of every device it has shown and ends, in spite of `-force`, when one of them has gone
+   * since. The same questions to a fresh child are answered; asking or naming twice does no harm.
+   */
+  #onChildEnd(reason: string): void {
+    this.#child = null;
+    const batch = this.#current?.batch;
+    if (batch === undefined) return;
+    if (batch.retries >= retriesMax) {
+      this.#fail(`ip ended: ${reason}`);
+      return;
+    }
+    batch.retries++;
+    batch.answers = 0;
+    batch.found.clear();
+    this.#ask(batch);
   }
 
   #onLine(line: string): void {
@@ -132,14 +168,14 @@ export class Links {
     if (current === null || line.trim() === '') return;
     const { batch, timer } = current;
     const links = parseLinks(line);
-    if (batch.answersBefore === 0 && links[0]?.name === sentinel) {
+    if (batch.answers >= batch.answersBefore && links[0]?.name === sentinel) {
       clearTimeout(timer);
       this.#current = null;
       batch.resolve(batch.found);
       this.#next();
       return;
     }
-    batch.answersBefore = Math.max(0, batch.answersBefore - 1);
+    batch.answers++;
     for (const link of links) batch.found.set(link.name, link);
   }
 

@@ -75,6 +75,7 @@ export function wantedOfBinding(binding: Binding): WantedPort {
     trunks: [],
     rowName: binding.port,
     mac: null,
+    firewallBridge: null,
   };
 }
 

@@ -93,12 +93,11 @@ export class Committer {
 
   /** Resolves when the replica is in step with the switch; rejects with the reason after the deadline. */
   async waitForSwitch(deadlineMs: number): Promise<void> {
-    const { switch: ovs, clock } = this.#options;
-    if (ovs.problem === null) return;
+    const isConnected = (): boolean => this.#options.switch.problem === null;
     try {
-      await this.#waitUntil(() => ovs.problem === null, deadlineMs, clock, '');
+      await this.#waitUntil(isConnected, deadlineMs, this.#options.clock, '');
     } catch (error) {
-      throw ovs.problem ?? error;
+      throw this.#options.switch.problem ?? error;
     }
   }
 
@@ -134,14 +133,14 @@ export class Committer {
     const drafts = group.flatMap(({ changes, cause }) =>
       changes.map((change) => changeDraft(change, cause, host, txn)),
     );
-    let written = false;
+    const progress = { isWritten: false };
     try {
       return await recorder.writeAheadAll(drafts, (blocks) => {
-        written = true;
+        progress.isWritten = true;
         return this.#transact(changes, blocks, txn);
       });
     } catch (error) {
-      if (written) throw error;
+      if (progress.isWritten) throw error;
       // A full or damaged disk must not keep a guest from its network: the gap is reported and the change made.
       onLedgerGap(toAgentError(error));
       return this.#transact(changes, [], txn);

@@ -31,6 +31,8 @@ export interface Links {
   /** Gives devices an altname each and reads them back; those where it did not work are missing from the answer. */
   addAltnames(names: ReadonlyMap<NetdevName, PortName>): Promise<ReadonlyMap<string, Link>>;
   removeAltname(netdev: string, altname: string): Promise<void>;
+  /** Sets devices up and puts each into its Linux bridge; those where it did not work are missing from the answer. */
+  joinBridges(bridges: ReadonlyMap<NetdevName, NetdevName>): Promise<ReadonlyMap<string, Link>>;
 }
 
 export interface Guests {

@@ -1,5 +1,5 @@
 /** From a guest's configuration and the devices that exist to the ports that are wanted. Pure. */
-import { guestNetdevName } from '../model/guest.ts';
+import { firewallBridgeName, guestNetdevName } from '../model/guest.ts';
 import type { Guest, GuestNic } from '../model/guest.ts';
 import { nicIndex } from '../model/names.ts';
 import type { BridgeName, NetdevName, NicName } from '../model/names.ts';
@@ -42,11 +42,14 @@ function verdictOf(
   if (nic.bridge === null) return unwanted('has no bridge');
   if (!managed.has(nic.bridge)) return unwanted(`is on ${nic.bridge}, which is not a managed bridge`);
   if (nic.linkDown) return unwanted('is set to link_down');
+  // Behind the firewall the guest's own netdev says whether the nic is up; the port is made by its row.
+  const own = guestNetdevName(guest, index, false);
+  if (!links.has(own)) return unwanted(`has no device ${own} yet`);
+  const firewallBridge = nic.firewall ? firewallBridgeName(guest.vmid, index) : null;
   const netdev = guestNetdevName(guest, index, nic.firewall);
-  const link = links.get(netdev);
-  if (link === undefined) return unwanted(`has no device ${netdev} yet`);
-  if (link.master !== null && link.master !== datapathMaster) {
-    return unwanted(`not attached: ${netdev} is held by ${link.master}`);
+  const master = links.get(netdev)?.master ?? null;
+  if (master !== null && master !== datapathMaster && master !== firewallBridge) {
+    return unwanted(`not attached: ${netdev} is held by ${master}`);
   }
   return {
     nic: nic.nic,
@@ -59,6 +62,7 @@ function verdictOf(
       trunks: nic.trunks,
       rowName: netdev,
       mac: nic.mac,
+      firewallBridge,
     },
   };
 }

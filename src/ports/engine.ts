@@ -61,6 +61,8 @@ export interface PortView {
 
 /** A call that arrives while the switch is (re)connecting waits this long; a hook gives up after 0.9 s. */
 const switchDeadlineMs = 700;
+/** A pass waits for the switch, for iproute2 and for the ledger, each with a deadline of a few seconds. */
+const passAgeMsMax = 30_000;
 const reconcileCause: Cause = { cause: 'reconcile', user: 'root', uid: 0 };
 
 export class PortEngine {
@@ -120,6 +122,11 @@ export class PortEngine {
     await this.#listing.settled();
   }
 
+  /** False when one pass has been running for longer than all its deadlines together. */
+  get isHealthy(): boolean {
+    return this.#runner.passAgeMs() < passAgeMsMax;
+  }
+
   /** Somebody asks for a whole pass soon (SIGHUP, a spool that was read). */
   wake(cause: string): void {
     this.#runner.wake(cause);
@@ -155,23 +162,33 @@ export class PortEngine {
     this.#runner.touch(touched, 'devices changed');
   }
 
-  /** A call of the hookscript. Answers the line for the task log. */
+  /**
+   * A call of the hookscript. Answers the line for the task log, also when something is in the way: a hook cannot do
+   * anything about it, and what is missing now is put right when the world changes.
+   */
   async notifyLifecycle(vmid: Vmid, phase: Phase, caller: Cause): Promise<string> {
     const cause = { ...caller, cause: `hook ${phase}` };
+    const { guests, recorder, host, events } = this.#options;
     // An event, not a change: nothing waits for it to be durable.
-    this.#options.recorder.append(phaseDraft(vmid, phase, cause, this.#options.host)).catch((error: unknown) => {
-      this.#options.events.trouble(toAgentError(error));
+    recorder.append(phaseDraft(vmid, phase, cause, host)).catch((error: unknown) => {
+      events.trouble(toAgentError(error));
     });
-    await this.#committer.waitForSwitch(switchDeadlineMs);
-    const { guests } = this.#options;
-    const answer = await runPhase(
-      { reconciler: this.#reconciler, committer: this.#committer, guests, view: this.#view, managed: this.#managed },
-      vmid,
-      phase,
-      cause,
-    );
-    this.#listing.request();
-    return answer;
+    try {
+      await this.#committer.waitForSwitch(switchDeadlineMs);
+      const answer = await runPhase(
+        { reconciler: this.#reconciler, committer: this.#committer, guests, view: this.#view, managed: this.#managed },
+        vmid,
+        phase,
+        cause,
+      );
+      this.#listing.request();
+      return answer;
+    } catch (thrown) {
+      const error = toAgentError(thrown);
+      events.trouble(error);
+      this.#runner.touch([vmid], `after hook ${phase}`);
+      return `guest ${vmid}: ${error.message}; ovs-port-agent tries again by itself`;
+    }
   }
 
   /** A whole pass now, nothing waits. Answers what it did. */

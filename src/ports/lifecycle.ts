@@ -1,5 +1,5 @@
 /** What each call of the hookscript does, and the one line it answers for Proxmox's task log. */
-import { AgentError } from '../model/errors.ts';
+import { toAgentError } from '../model/errors.ts';
 import { guestLabel } from '../model/guest.ts';
 import type { Guest } from '../model/guest.ts';
 import type { Phase } from '../model/lifecycle.ts';
@@ -23,11 +23,14 @@ export interface LifecycleOptions {
   readonly managed: ReadonlySet<BridgeName>;
 }
 
+/**
+ * Answers in words whatever the state of guest and switch: a hook can do nothing about it. Rejects only when the switch
+ * cannot be written at all.
+ */
 export async function runPhase(options: LifecycleOptions, vmid: Vmid, phase: Phase, cause: Cause): Promise<string> {
   const guest = await options.guests.read(vmid);
-  if (guest === null) {
-    throw new AgentError('NotFound', `guest ${vmid} has no configuration on this node; nothing was changed`);
-  }
+  // An answer, not an error: it is normal after a migration, and a hook that fails is a hook that is not heard again.
+  if (guest === null) return `guest ${vmid}: no configuration on this node, nothing to do`;
   switch (phase) {
     case 'pre-start': {
       const { changes } = await options.reconciler.pass(new Set([vmid]), cause, detachNow);
@@ -35,8 +38,11 @@ export async function runPhase(options: LifecycleOptions, vmid: Vmid, phase: Pha
     }
     case 'post-start': {
       const result = await options.reconciler.pass(new Set([vmid]), cause, everythingNow);
-      await options.committer.waitApplied(result.committed, appliedDeadlineMs);
-      return `${guestLabel(guest)}: ${describe(vmid, result, options.view)}`;
+      const late = await options.committer.waitApplied(result.committed, appliedDeadlineMs).then(
+        () => '',
+        (error: unknown) => `; ${toAgentError(error).message}`,
+      );
+      return `${guestLabel(guest)}: ${describe(vmid, result, options.view)}${late}`;
     }
     case 'pre-stop':
       // The guest may survive its own shutdown, so its ports stay.

@@ -61,9 +61,6 @@ function planWanted(wanted: WantedPort, input: PlanInput): PortChange | string |
     if (input.isRowNameTaken(wanted.rowName))
       return `a Port row named ${wanted.rowName} already exists and is not ours`;
     if (wanted.rowName !== wanted.port && input.isRowNameTaken(wanted.port)) return nameTaken(wanted);
-    // Only the Proxmox firewall makes these: an internal port, joined to the guest's own Linux bridge.
-    if (parseGuestNetdev(wanted.netdev)?.kind === 'fwln')
-      return `${wanted.netdev} is not plugged; Proxmox VE plugs it at the next start`;
     return { kind: 'attach', wanted };
   }
   if (row.bridge !== wanted.bridge)

@@ -31,6 +31,9 @@ export const detachNow: Urgency = { attach: false, detach: true };
 /** After a start, or when a person asks: Proxmox has done its part. */
 export const everythingNow: Urgency = { attach: true, detach: true };
 
+/** `ovs-vswitchd` makes the device of an internal port while it applies the row. */
+const internalPortDeadlineMs = 1000;
+
 export interface ReconcilerOptions {
   readonly view: SwitchView;
   readonly links: Links;
@@ -59,6 +62,8 @@ interface Observation {
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #patience = new Patience();
+  /** Firewall ports outside their bridge. */
+  readonly #loose = new Patience();
   /** Bridge row last seen under each name; another one means that the database was wiped or networking restarted. */
   readonly #bridgeRows = new Map<string, string>();
   /** Guests as last read, for what is printed about their ports. */
@@ -79,13 +84,15 @@ export class Reconciler {
     const changes = this.#ripen(plan.changes, scope, urgency);
     const committed = await this.#options.committer.commit(changes, cause);
     const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
+    await this.#join(observation, changes, committed, scope, problems);
     await this.#name(observation, problems);
     return { verdicts: observation.verdicts, changes, problems, committed };
   }
 
   /** When a change that was left alone so far becomes ripe; null when none waits. */
   nextRipeMs(): number | null {
-    return this.#patience.nextRipeMs();
+    const times = [this.#patience.nextRipeMs(), this.#loose.nextRipeMs()].filter((time) => time !== null);
+    return times.length === 0 ? null : Math.min(...times);
   }
 
   async #observe(scope: Scope): Promise<Observation> {
@@ -156,6 +163,40 @@ export class Reconciler {
     });
     this.#patience.retain(reported, (key) => scope === 'all' || belongsTo(scope, key));
     return ripe;
+  }
+
+  /**
+   * A firewall port whose row was lost lost its device with it: the new one goes back into the firewall's bridge. One
+   * that Proxmox has just made is left to Proxmox for as long as a lost row is.
+   */
+  async #join(
+    { wanted, links }: Observation,
+    changes: readonly PortChange[],
+    committed: Committed,
+    scope: Scope,
+    problems: Map<PortName, string>,
+  ): Promise<void> {
+    const made = new Set(changes.flatMap((change) => (change.kind === 'attach' ? [change.wanted.netdev] : [])));
+    const loose = wanted.filter(({ netdev, port, firewallBridge }) => {
+      return firewallBridge !== null && !problems.has(port) && links.get(netdev)?.master === null;
+    });
+    this.#loose.retain(new Set(loose.map(({ netdev }) => netdev)), (key) => scope === 'all' || belongsTo(scope, key));
+    const nowMs = this.#options.clock.nowMs();
+    const ripe = loose.filter(({ netdev }) => this.#loose.isRipe(netdev, nowMs));
+    const apart = [
+      ...ripe,
+      ...wanted.filter(({ netdev, firewallBridge }) => firewallBridge !== null && made.has(netdev)),
+    ];
+    if (apart.length === 0) return;
+    await this.#options.committer.waitApplied(committed, internalPortDeadlineMs);
+    const joined = await this.#options.links.joinBridges(
+      new Map(
+        apart.flatMap(({ netdev, firewallBridge }) => (firewallBridge === null ? [] : [[netdev, firewallBridge]])),
+      ),
+    );
+    for (const { netdev, port, firewallBridge } of apart) {
+      if (!joined.has(netdev)) problems.set(port, `${netdev} could not be put into ${firewallBridge ?? ''}`);
+    }
   }
 
   /** Altnames go onto every wanted device that is plugged; Proxmox's next plug takes them away again. */

@@ -30,6 +30,7 @@ export class Runner {
   #stopped = false;
   #lastAllMs = Number.NEGATIVE_INFINITY;
   #failures = 0;
+  #passStartedMs: number | null = null;
   #cancel: () => void = () => undefined;
 
   constructor(options: RunnerOptions) {
@@ -58,20 +59,32 @@ export class Runner {
     if (this.#touched.size > 0) void this.#turn();
   }
 
+  /** How long the present pass has been running; 0 when none is. */
+  passAgeMs(): number {
+    return this.#passStartedMs === null ? 0 : this.#options.clock.nowMs() - this.#passStartedMs;
+  }
+
   async #turn(): Promise<void> {
     if (this.#running || this.#stopped) return;
     this.#running = true;
     this.#cancel();
     try {
-      for (let work = this.#take(); work !== null && !this.#stopped; work = this.#take()) {
-        const ok = await this.#options.pass(work.scope, work.cause);
-        this.#failures = ok ? 0 : this.#failures + 1;
-        if (!ok) break;
-      }
+      while (await this.#passOnce());
     } finally {
+      this.#passStartedMs = null;
       this.#running = false;
     }
-    if (!this.#stopped) this.#sleep();
+    this.#sleep();
+  }
+
+  /** Whether another pass may follow at once. */
+  async #passOnce(): Promise<boolean> {
+    const work = this.#stopped ? null : this.#take();
+    if (work === null) return false;
+    this.#passStartedMs = this.#options.clock.nowMs();
+    const ok = await this.#options.pass(work.scope, work.cause);
+    this.#failures = ok ? 0 : this.#failures + 1;
+    return ok;
   }
 
   #take(): { scope: Scope; cause: string } | null {
@@ -83,7 +96,7 @@ export class Runner {
       this.#lastAllMs = nowMs;
       return { scope: 'all', cause };
     }
-    if (this.#touched.size === 0 || this.#all !== null) return null;
+    if (this.#touched.size === 0 || this.#touched.size > touchedMax) return null;
     const [cause = ''] = this.#touched.values();
     const scope = new Set(this.#touched.keys());
     this.#touched.clear();
@@ -91,6 +104,7 @@ export class Runner {
   }
 
   #sleep(): void {
+    if (this.#stopped) return;
     const { clock, debounceMs, nextRipeMs } = this.#options;
     const nowMs = clock.nowMs();
     if (this.#failures > 0) {

@@ -81,7 +81,11 @@ function attach(wanted: WantedPort, seed: string, context: TransactionContext): 
       op: 'insert',
       table: 'Interface',
       uuid: interfaceUuid,
-      row: { name: wanted.netdev, external_ids: ['map', [...interfaceMarks(wanted, context.cluster)]] },
+      row: {
+        name: wanted.netdev,
+        ...(wanted.firewallBridge === null ? {} : { type: 'internal' }),
+        external_ids: ['map', [...interfaceMarks(wanted, context.cluster)]],
+      },
     },
     { op: 'insert', table: 'Port', uuid: portUuid, row: port },
     {

@@ -28,7 +28,7 @@ esac
 cd "$(dirname "$0")/.."
 . scripts/prerequisites.sh
 need_root_and_node
-need_packages ovs-vswitchd:openvswitch-switch dbus-daemon:dbus busctl:systemd ip:iproute2 ping:iputils-ping flock:util-linux
+need_packages ovs-vswitchd:openvswitch-switch dbus-daemon:dbus busctl:systemd ip:iproute2 ping:iputils-ping flock:util-linux ethtool:ethtool python3:python3
 need_build
 
 run=$(mktemp -d "${TMPDIR:-/tmp}/ovs-port-agent-demo.XXXXXX")
@@ -58,7 +58,15 @@ trap 'exit 143' TERM
 bold='' dim='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then bold=$(printf '\033[1m') dim=$(printf '\033[2m') plain=$(printf '\033[0m'); fi
 step() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
-show() { printf '%s  $ %s%s\n' "$dim" "$*" "$plain"; "$@" 2>&1 | sed 's/^/  /'; }
+show() {
+    case $1 in
+        agent) shift; printf '%s  $ ovs-port-agent %s%s\n' "$dim" "$*" "$plain"; set -- agent "$@" ;;
+        inside) shift; printf '%s  $ %s%s\n' "$dim" "$*" "$plain"; set -- inside "$@" ;;
+        *) printf '%s  $ %s%s\n' "$dim" "$*" "$plain" ;;
+    esac
+    "$@" >"$run/shown" 2>&1 || { sed 's/^/  /' "$run/shown"; broken "the last command ended with status $?"; }
+    sed 's/^/  /' "$run/shown"
+}
 broken() {
     printf '\nThe demo failed: %s\n' "$*" >&2
     [ ! -s "$run/service.log" ] || { echo 'The service said:' >&2; sed 's/^/  /' "$run/service.log" >&2; }
@@ -87,7 +95,7 @@ start_ovs() {
     ip netns exec "$ns" ovs-vswitchd "unix:$run/db.sock" --disable-system --unixctl="$run/vswitchd.ctl" -vconsole:off >>"$run/ovs.log" 2>&1 &
     vswitchd_pid=$!
     pids="$pids $vswitchd_pid"
-    vsctl --no-wait init
+    vsctl --no-wait -- init -- set Open_vSwitch . ovs-version="$(ovs-vswitchd --version | sed -n '1s/.* //p')"
 }
 start_service() {
     ip netns exec "$ns" node dist/ovs-port-agent.mjs serve --config "$run/config.toml" >>"$run/service.log" 2>&1 &
@@ -173,7 +181,7 @@ echo '  192.0.2.101 on ovsbr1 cannot be reached from 100, as it should be'
 step '5. What the Proxmox GUI reads'
 block_lists() { grep -q "^iface $1 inet manual" "$run/network/interfaces"; }
 wait_for 'the managed block' block_lists vi102
-show sed -n '/BEGIN ovs-port-agent/,$p' "$run/network/interfaces"
+show tail -n +7 "$run/network/interfaces"
 
 step '6. Every change is in the ledger'
 show agent ledger list --category port

@@ -36,7 +36,7 @@ need_root_and_node() {
 
 # npm ci once for each lock file, and a build whenever a source is newer than the bundle.
 need_build() {
-    if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+    if [ -z "$(find node_modules/.package-lock.json -newer package-lock.json 2>/dev/null)" ]; then
         say 'installing npm packages (npm ci --ignore-scripts)'
         npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 || fail 'npm ci failed'
     fi

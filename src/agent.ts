@@ -206,7 +206,7 @@ async function run(
   process.on('SIGHUP', onHangup);
   startWatchdog({
     env: process.env,
-    healthy: () => true,
+    healthy: () => engine.isHealthy,
     onMissedBeat: (error) => {
       log('warning', error.message);
     },

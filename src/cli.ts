@@ -1,5 +1,6 @@
 /** The command `ovs-port-agent`: hands the outside to the command line and exits with its code. */
 import { hostname } from 'node:os';
+import type * as Agent from './agent.ts';
 import { run } from './cli/program.ts';
 import type { Environment } from './cli/environment.ts';
 import { busName, objectPath } from './api/dbus/port-agent-interface.ts';
@@ -8,6 +9,8 @@ import { systemBusAddress } from './platform/dbus/address.ts';
 import { BusConnection } from './platform/dbus/connection.ts';
 import { readLedgerFile } from './platform/ledger-file.ts';
 
+/** Beside this file in dist/; not named in the `import` itself, so that the bundler leaves it alone. */
+const serviceBundle: string = './ovs-port-agentd.mjs';
 /** From typing a command to giving up on a service that does not answer. */
 const callDeadlineMs = 25_000;
 const connectDeadlineMs = 5_000;
@@ -34,7 +37,7 @@ const environment: Environment = {
   },
   async serve(options) {
     // Its own file, so that this command stays small: only `serve` loads it.
-    const { serve } = (await import('./ovs-port-agentd.mjs' as string)) as typeof import('./agent.ts');
+    const { serve } = (await import(serviceBundle)) as typeof Agent;
     return serve(options);
   },
   readLedger: readLedgerFile,

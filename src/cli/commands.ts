@@ -1,4 +1,5 @@
 /** The named commands: the older tool's and ours. Each is a thin reader of the resource table or of the ledger's file. */
+import pico from 'picocolors';
 import { verifyChain } from '../ledger/chain.ts';
 import { parseContainerName, parseVmid } from '../model/names.ts';
 import { guestPortName, templatePortName } from '../model/naming.ts';
@@ -28,9 +29,10 @@ export async function showStatus(env: Environment, options: OutputOptions): Prom
   const status = (await callVerb(env, 'get', '/status')) as Record<string, unknown> & { problems: string[] };
   if (options.format !== 'text') return printResult(env, '/status', status, options);
   const { problems, ...facts } = status;
+  const colors = pico.createColors(env.colors);
+  facts['state'] = (problems.length === 0 ? colors.green : colors.yellow)(String(facts['state']));
   for (const [name, value] of Object.entries(facts)) env.print(`${`${name}:`.padEnd(12)}${String(value)}`);
-  for (const [index, problem] of problems.entries())
-    env.print(`${index === 0 ? 'problems:' : ''}`.padEnd(12) + problem);
+  for (const [index, problem] of problems.entries()) env.print((index === 0 ? 'problems:' : '').padEnd(12) + problem);
   return exitGood;
 }
 
@@ -120,18 +122,18 @@ async function printResult(env: Environment, path: string, result: unknown, opti
   return exitGood;
 }
 
+/** The fields of a block that say what it is about, in one line. */
 function describeData(data: unknown): string {
-  const { port, netdev, bridge, tag, vmid, height, why } = data as Record<string, unknown>;
-  const parts = [
-    port ?? (vmid === undefined ? undefined : `guest ${String(vmid)}`),
+  const { port, netdev, bridge, tag, vmid, height, why } = data as Record<string, string | number | null | undefined>;
+  const has = (value: unknown): boolean => value !== undefined && value !== null;
+  return [
+    has(port) ? port : has(vmid) ? `guest ${vmid}` : null,
     netdev,
     bridge,
-    tag == null ? undefined : `tag ${String(tag)}`,
-    height === undefined ? undefined : `of ${String(height)}`,
+    has(tag) ? `tag ${tag}` : null,
+    has(height) ? `of ${height}` : null,
     why,
-  ];
-  return parts
-    .filter((part) => part !== undefined && part !== null)
-    .map(String)
+  ]
+    .filter(has)
     .join(' ');
 }

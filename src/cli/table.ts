@@ -65,5 +65,5 @@ function pad(text: string, width: number): string {
 
 /** Code points; what this program prints has no wide characters of its own. */
 function displayWidth(text: string): number {
-  return [...text].length;
+  return Array.from(text).length;
 }

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { hostname, uptime } from 'node:os';
 import { dirname, join } from 'node:path';
 import { authoriseByUid } from './api/dbus/authorise.ts';
 import { createDispatcher } from './api/dbus/dispatch.ts';
@@ -13,6 +13,7 @@ import { busName, objectPath } from './api/dbus/port-agent-interface.ts';
 import { portAgentObject } from './api/port-agent-object.ts';
 import type { Service } from './api/service.ts';
 import { planManagedBlock, portNamesOf } from './interfaces/managed-block.ts';
+import type { Block } from './ledger/block.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { AgentError, errorTable, toAgentError } from './model/errors.ts';
 import { parsePhase } from './model/lifecycle.ts';
@@ -93,6 +94,19 @@ async function run(
   if (ledger.tampered)
     log('error', `the ledger ${config.ledger_path} was altered: ${ledger.tamperedAt?.reason ?? ''}; it is read-only`);
 
+  const endedInOrder = isStopBlock((await ledger.query({ limit: 1 }))[0]);
+  const recordRun = (action: 'start' | 'stop'): Promise<unknown> =>
+    ledger
+      .append({
+        category: 'settings',
+        action,
+        metadata: { user: 'root', uid: process.getuid?.() ?? 0, host: node, plugin: 'agent', cause: action },
+        data: { version, bridges: [...config.bridges] },
+      })
+      .catch((error: unknown) => {
+        log('warning', `the ledger has no record of this ${action}: ${toAgentError(error).message}`);
+      });
+
   const links = new Links();
   const guests = new GuestFiles(config.pve_dir, parseGuestConfig);
   const ovsdb = new OvsdbClient({
@@ -116,7 +130,15 @@ async function run(
     replica: () => ovsdb.replica,
     links,
     guests,
-    recorder: ledger,
+    recorder: {
+      append: (draft) => ledger.append(draft),
+      writeAheadAll: (drafts, action) => ledger.writeAheadAll(drafts, action),
+      abandon: (block, reason) => ledger.abandon(block, reason),
+      // A run that ended in order left nothing open; and what happened before the host started cannot be seen any more,
+      // because Proxmox VE deletes the switch's database at every boot.
+      inDoubt: () =>
+        endedInOrder ? [] : ledger.inDoubt().filter((block) => Date.parse(block.timestamp) > bootedAtMs()),
+    },
     listing: interfacesFile,
     bindingsStore: new BindingsFile(join(config.state_dir, 'bindings.json')),
     clock: systemTimers,
@@ -136,6 +158,9 @@ async function run(
       portRemoved: (port) => {
         log('debug', `port ${port} is gone`);
         emitter.signal('PortRemoved', [port]);
+      },
+      portChanged: (port, columns) => {
+        emitter.signal('PortChanged', [port, columns]);
       },
       trouble: (error) => {
         troubles.write(error.message);
@@ -192,6 +217,7 @@ async function run(
     emitter.signal('BlockAppended', [BigInt(block.height), block.category, block.hash]);
   });
 
+  void recordRun('start');
   monitor.start();
   ovsdb.start();
   await engine.start();
@@ -225,9 +251,18 @@ async function run(
   await engine.stop();
   ovsdb.stop();
   links.close();
+  await recordRun('stop');
   await ledger.close();
   await ledgerLock.release();
   return reason instanceof Error ? errorTable.Internal.exit : 0;
+}
+
+function isStopBlock(block: Block | undefined): boolean {
+  return block?.category === 'settings' && block.action === 'stop' && block.metadata['plugin'] === 'agent';
+}
+
+function bootedAtMs(): number {
+  return wallClockMs() - uptime() * 1000;
 }
 
 async function readSpool(folder: string, ledger: Ledger, host: string, troubles: OnceLog): Promise<void> {

@@ -103,6 +103,8 @@ export class Committer {
 
   async #run(): Promise<void> {
     this.#running = true;
+    // What is asked for in this turn of the event loop belongs together.
+    await Promise.resolve();
     while (this.#queue.length > 0) {
       const group = this.#queue;
       this.#queue = [];

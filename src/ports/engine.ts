@@ -6,6 +6,8 @@ import type { Phase } from '../model/lifecycle.ts';
 import type { BridgeName, ContainerName, NetdevName, PortName, Vmid } from '../model/names.ts';
 import { comparePortNames } from '../model/naming.ts';
 import type { ObservedPort } from '../model/port.ts';
+import { Announcer } from './announcer.ts';
+import type { PortEvents } from './announcer.ts';
 import { Bindings } from './bindings.ts';
 import { Committer } from './committer.ts';
 import type { BindingsStore, Cause, Clock, Guests, Links, Listing, Recorder, Switch } from './contracts.ts';
@@ -41,13 +43,11 @@ export interface PortEngineOptions {
   readonly containerBridge: BridgeName;
   readonly namingTemplate: string;
   readonly debounceMs: number;
-  readonly events: PortEvents;
+  readonly events: EngineEvents;
 }
 
 /** What the engine tells the outside. */
-export interface PortEvents {
-  portAdded(port: PortName, bridge: string): void;
-  portRemoved(port: PortName): void;
+export interface EngineEvents extends PortEvents {
   /** Something went wrong that no caller hears of: a pass, a block that could not be written. */
   trouble(error: AgentError): void;
 }
@@ -74,11 +74,10 @@ export class PortEngine {
   readonly #handover: Handover;
   readonly #listing: ListingWriter;
   readonly #runner: Runner;
+  readonly #announcer: Announcer;
   readonly #managed: ReadonlySet<BridgeName>;
   /** Problems by port, as the passes left them. */
   #problems = new Map<PortName, string>();
-  /** Ports the faces have heard of, by Port row. */
-  readonly #announced = new Map<string, { port: PortName; bridge: string }>();
   #lastTrouble: AgentError | null = null;
   #isSettled = false;
 
@@ -103,6 +102,7 @@ export class PortEngine {
         ? listedPorts(this.#view.onBridges(this.#managed), (vmid) => this.#reconciler.guest(vmid))
         : null,
     );
+    this.#announcer = new Announcer(options.events);
     this.#runner = new Runner({
       clock,
       debounceMs: options.debounceMs,
@@ -136,7 +136,7 @@ export class PortEngine {
   onSwitchChanges(changes: readonly SwitchChange[]): void {
     const touched = this.#view.apply(changes);
     this.#committer.onSwitchChanged();
-    this.#announce(touched.ports);
+    for (const uuid of touched.ports) this.#announcer.note(uuid, this.#viewOf(this.#view.byUuid(uuid)));
     this.#runner.touch(touched.vmids, 'switch changed');
     if (changes.some(({ table }) => table === 'Bridge')) this.#listing.request();
     if (changes.some(({ table, kind }) => table === 'Bridge' && kind !== 'modify'))
@@ -325,23 +325,6 @@ export class PortEngine {
       for (const { wanted } of verdicts) if (wanted !== null) this.#problems.delete(wanted.port);
     }
     for (const [port, problem] of result.problems) this.#problems.set(port, problem);
-  }
-
-  /** Compares with what was announced before, so that every face hears of each port exactly once. */
-  #announce(rows: Iterable<string>): void {
-    for (const uuid of rows) {
-      const view = this.#viewOf(this.#view.byUuid(uuid));
-      const known = this.#announced.get(uuid);
-      if (view?.port === known?.port && view?.row.bridge === known?.bridge) continue;
-      if (known !== undefined) {
-        this.#announced.delete(uuid);
-        this.#options.events.portRemoved(known.port);
-      }
-      if (view !== null) {
-        this.#announced.set(uuid, { port: view.port, bridge: view.row.bridge });
-        this.#options.events.portAdded(view.port, view.row.bridge);
-      }
-    }
   }
 
   /** The row as a port of ours; null when it is none, or not on a managed bridge. */

@@ -82,11 +82,23 @@ export class Reconciler {
     const observation = await this.#observe(scope);
     const plan = this.#plan(observation);
     const changes = this.#ripen(plan.changes, scope, urgency);
-    const committed = await this.#options.committer.commit(changes, cause);
+    const committed = await this.#commit(changes, cause);
     const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
     await this.#join(observation, changes, committed, scope, problems);
     await this.#name(observation, problems);
     return { verdicts: observation.verdicts, changes, problems, committed };
+  }
+
+  /** Each change is a request of its own: they share a transaction, not a failure. */
+  async #commit(changes: readonly PortChange[], cause: Cause): Promise<Committed> {
+    const { committer } = this.#options;
+    const outcomes = await Promise.allSettled(changes.map((change) => committer.commit([change], cause)));
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    const versions = outcomes.flatMap((outcome) =>
+      outcome.status === 'fulfilled' ? (outcome.value.nextCfg ?? []) : [],
+    );
+    return { nextCfg: versions.length === 0 ? null : Math.max(...versions) };
   }
 
   /** When a change that was left alone so far becomes ripe; null when none waits. */

@@ -121,6 +121,8 @@ function setMarks(table: string, uuid: string, marks: ReadonlyMap<string, string
 /** Removing the port from its bridge is enough: Port and Interface are not root tables and go with the reference. */
 function detach({ row }: PortChange & { kind: 'detach' }): Operation[] {
   return [
+    // Gone already, by Proxmox's own hand: then this is not our change, and not our block.
+    waitForRow('Port', '_uuid', ['uuid', row.portUuid]),
     {
       op: 'mutate',
       table: 'Bridge',

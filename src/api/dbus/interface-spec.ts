@@ -25,7 +25,7 @@ export interface MethodSpec {
 export interface PropertySpec {
   readonly type: WireType;
   /** `org.freedesktop.DBus.Property.EmitsChangedSignal`. */
-  readonly emits: 'true' | 'const';
+  readonly emits: 'true' | 'false' | 'const';
   readonly doc: string;
 }
 

@@ -122,9 +122,9 @@ export const portAgentInterface = {
   properties: {
     Version: { type: 's', emits: 'const', doc: 'Version of the service.' },
     OvsdbConnected: { type: 'b', emits: 'true', doc: 'Whether the connection to ovsdb-server is up.' },
-    Degraded: { type: 'b', emits: 'true', doc: 'Whether something keeps the service from doing its whole job.' },
-    Tampered: { type: 'b', emits: 'true', doc: 'Whether the ledger was altered from outside.' },
-    Ports: { type: 'as', emits: 'true', doc: 'The same names as list_ports.' },
+    Degraded: { type: 'b', emits: 'false', doc: 'Whether something keeps the service from doing its whole job.' },
+    Tampered: { type: 'b', emits: 'false', doc: 'Whether the ledger was altered from outside.' },
+    Ports: { type: 'as', emits: 'false', doc: 'The same names as list_ports; the signals tell what changes.' },
   },
   signals: {
     PortAdded: {

@@ -19,8 +19,8 @@ const open: { connection?: BusConnection } = {};
 
 const environment: Environment = {
   async call(member, signature, body) {
-    open.connection ??= await BusConnection.connect(systemBusAddress(process.env), { deadlineMs: connectDeadlineMs });
     try {
+      open.connection ??= await BusConnection.connect(systemBusAddress(process.env), { deadlineMs: connectDeadlineMs });
       return await open.connection.call(
         { destination: busName, path: objectPath, interface: busName, member, signature, body },
         { deadlineMs: callDeadlineMs },

@@ -1,5 +1,5 @@
 /** One function for each handler the resource table names. Results are plain JSON values, keys as the table says. */
-import { parseContainerName, parseNetdevName, parseVmid } from '../model/names.ts';
+import { parseBridgeName, parseContainerName, parseNetdevName, parseVmid } from '../model/names.ts';
 import { AgentError } from '../model/errors.ts';
 import { ownerOfRow } from '../ports/owner-text.ts';
 import type { Cause } from '../ports/contracts.ts';
@@ -35,8 +35,13 @@ export const handlers: Readonly<Record<HandlerName, Handler>> = {
     Promise.resolve(portEntry(service, service.engine.port(String(parameters['port'])))),
   'ports.create': (service, { parameters, cause }) => {
     const netdev = parseNetdevName(String(parameters['netdev']));
-    const { container, vmid } = parameters;
-    if (vmid === undefined && container === undefined) return service.engine.addPort(netdev, cause);
+    const { container, vmid, bridge } = parameters;
+    if (vmid === undefined && container === undefined) {
+      return service.engine.addPort(netdev, bridge === undefined ? null : parseBridgeName(String(bridge)), cause);
+    }
+    if (bridge !== undefined) {
+      throw new AgentError('InvalidArgument', 'bridge goes without container and vmid: their bridge is configured');
+    }
     if (typeof vmid !== 'number' || typeof container !== 'string') {
       throw new AgentError('InvalidArgument', 'container and vmid go together: give both, or neither');
     }

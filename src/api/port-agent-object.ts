@@ -43,7 +43,7 @@ export function portAgentObject(service: Service, authorise: Authorise): ServedI
       ping: () => Promise.resolve(['pong']),
       list_ports: () => Promise.resolve([engine.ports().map(({ port }) => port)]),
       add_port: async ([netdev], caller) => [
-        await engine.addPort(parseNetdevName(netdev), causeOf(caller, 'api add_port')),
+        await engine.addPort(parseNetdevName(netdev), null, causeOf(caller, 'api add_port')),
       ],
       del_port: async ([netdev], caller) => [await engine.removePort(netdev, causeOf(caller, 'api del_port'))],
       create_container_interface: async ([netdev, container, vmid], caller) => [

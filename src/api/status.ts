@@ -11,6 +11,8 @@ export interface Status {
   readonly problems: readonly string[];
 }
 
+const listingText = { unknown: 'not written yet', present: 'in step', absent: 'no such file' } as const;
+
 export function statusOf(service: Service): Status {
   const { engine, ledger, version } = service;
   const status = engine.status();
@@ -37,7 +39,7 @@ export function statusOf(service: Service): Status {
         : 'not connected',
     ports: ports.length,
     ledger: `${stats.total_blocks} blocks${ledger.tampered ? ', TAMPERED' : ''}`,
-    interfaces: status.listing.error === null ? 'in step' : 'not written',
+    interfaces: status.listing.error === null ? listingText[status.listing.state] : 'not written',
     problems,
   };
 }

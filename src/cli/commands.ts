@@ -1,7 +1,8 @@
 /** The named commands: the older tool's and ours. Each is a thin reader of the resource table or of the ledger's file. */
 import pico from 'picocolors';
 import { verifyChain } from '../ledger/chain.ts';
-import { parseContainerName, parseVmid } from '../model/names.ts';
+import { AgentError } from '../model/errors.ts';
+import { parseContainerName, parsePortName, parseVmid } from '../model/names.ts';
 import { guestPortName, templatePortName } from '../model/naming.ts';
 import { nicNameOf } from '../model/names.ts';
 import { findResource } from '../resources/lookup.ts';
@@ -41,6 +42,24 @@ export async function queryState(env: Environment, plugin: string | null, option
   // A tree: a table would flatten it.
   const format = options.format === 'text' ? 'json-pretty' : options.format;
   env.print(await renderResult(JSON.parse(String(json)), { type: 'null' }, { ...options, format }));
+  return exitGood;
+}
+
+export async function addPort(env: Environment, bridge: string | null, netdev: string): Promise<number> {
+  env.print(String(await callVerb(env, 'create', '/ports', { netdev, ...(bridge !== null && { bridge }) })));
+  return exitGood;
+}
+
+/** With a bridge: only when the port is on that one. */
+export async function deletePort(env: Environment, bridge: string | null, port: string): Promise<number> {
+  const path = `/ports/${parsePortName(port)}`;
+  if (bridge !== null) {
+    const found = (await callVerb(env, 'get', path)) as { bridge: string };
+    if (found.bridge !== bridge) {
+      throw new AgentError('NotFound', `${port} is on ${found.bridge}, not on ${bridge}; it was left there`);
+    }
+  }
+  env.print(String(await callVerb(env, 'delete', path)));
   return exitGood;
 }
 

@@ -80,14 +80,17 @@ function build(env: Environment, finish: (code: number) => void): Command {
       done(commands.queryState(env, plugin ?? flags.plugin ?? null, outputOptions(env, flags))),
     );
 
-  add('add-port <bridge-or-netdev> [netdev]', 'Plugs a device into bridge_name.', ['add-port dummy0']).action(
-    (first: string, second: string | undefined) => done(commands.callAndPrint(env, 'add_port', 's', [second ?? first])),
+  add('add-port <bridge-or-netdev> [netdev]', 'Plugs a device into a managed bridge; without one, into bridge_name.', [
+    'add-port dummy0',
+    'add-port ovsbr1 dummy0',
+  ]).action((first: string, second: string | undefined) =>
+    done(commands.addPort(env, second === undefined ? null : first, second ?? first)),
   );
   add('del-port <bridge-or-port> [port]', 'Unplugs a port that was added here; never a foreign one.', [
     'del-port vi_dummy0',
     'del-port ovsbr0 dummy0',
   ]).action((first: string, second: string | undefined) =>
-    done(commands.callAndPrint(env, 'del_port', 's', [second ?? first])),
+    done(commands.deletePort(env, second === undefined ? null : first, second ?? first)),
   );
   add('create-interface <netdev> <container> <vmid>', "Plugs a container's device as vi<vmid>.", [
     'create-interface veth7 web 107',

@@ -51,9 +51,11 @@ export interface Recorder {
 
 /** The managed block. */
 export interface Listing {
-  update(
-    ports: readonly ListedPort[],
-  ): Promise<{ written: boolean; foreign: readonly { name: string; line: number }[] }>;
+  /** `absent`: this host has no such file, and none is made. */
+  update(ports: readonly ListedPort[]): Promise<{
+    state: 'present' | 'absent';
+    foreign: readonly { name: string; line: number }[];
+  }>;
 }
 
 export interface BindingsStore {

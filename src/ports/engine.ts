@@ -96,7 +96,7 @@ export class PortEngine {
     });
     const shared = { view: this.#view, links, guests, bindings: this.#bindings, committer: this.#committer };
     this.#reconciler = new Reconciler({ ...shared, clock, managed: this.#managed, cluster: options.cluster });
-    this.#handover = new Handover({ ...options, ...shared });
+    this.#handover = new Handover({ ...options, ...shared, managed: this.#managed });
     this.#listing = new ListingWriter(options.listing, () =>
       options.switch.problem === null
         ? listedPorts(this.#view.onBridges(this.#managed), (vmid) => this.#reconciler.guest(vmid))
@@ -201,9 +201,9 @@ export class PortEngine {
     return result;
   }
 
-  async addPort(netdev: NetdevName, caller: Cause): Promise<PortName> {
+  async addPort(netdev: NetdevName, bridge: BridgeName | null, caller: Cause): Promise<PortName> {
     await this.#committer.waitForSwitch(switchDeadlineMs);
-    return this.#listed(this.#handover.addPort(netdev, caller));
+    return this.#listed(this.#handover.addPort(netdev, bridge, caller));
   }
 
   async createContainerInterface(

@@ -18,6 +18,7 @@ export interface HandoverOptions {
   readonly links: Links;
   readonly bindings: Bindings;
   readonly committer: Committer;
+  readonly managed: ReadonlySet<BridgeName>;
   readonly bridgeName: BridgeName;
   readonly containerBridge: BridgeName;
   readonly namingTemplate: string;
@@ -33,15 +34,22 @@ export class Handover {
     this.#options = options;
   }
 
-  /** Attaches a device to `bridge_name`; its name comes from `naming_template`. Idempotent. */
-  addPort(netdev: NetdevName, cause: Cause): Promise<PortName> {
+  /** Attaches a device to a managed bridge, `bridge_name` when none is given, named by `naming_template`. Idempotent. */
+  addPort(netdev: NetdevName, bridge: BridgeName | null, cause: Cause): Promise<PortName> {
+    const { bridgeName, managed } = this.#options;
+    if (bridge !== null && !managed.has(bridge)) {
+      throw new AgentError(
+        'InvalidArgument',
+        `bridge ${bridge} is not managed: the configuration names ${[...managed].join(', ')} (keys bridge_name, container_bridge, bridges)`,
+      );
+    }
     const guest = parseGuestNetdev(netdev);
     const port =
       guest === null
         ? templatePortName(this.#options.namingTemplate, { container: netdev as string as ContainerName, index: 0 })
         : guestPortName(guest.vmid, nicNameOf(guest.index));
     const vmid = guest?.vmid ?? null;
-    return this.#attach({ port, netdev, bridge: this.#options.bridgeName, container: null, vmid }, cause);
+    return this.#attach({ port, netdev, bridge: bridge ?? bridgeName, container: null, vmid }, cause);
   }
 
   /** Attaches a container's device as `vi<vmid>`; containers of Netmaker belong on `container_bridge`. Idempotent. */
@@ -94,7 +102,7 @@ export class Handover {
     const { netdev, port, bridge } = binding;
     const row = view.byNetdev(netdev);
     if (row !== null) {
-      if (isOurs(row) && portNameOfRow(row) === port) return port;
+      if (isOurs(row) && portNameOfRow(row) === port && row.bridge === bridge) return port;
       throw new AgentError('Conflict', `${netdev} is already plugged into ${row.bridge} as ${row.rowName}`);
     }
     const link = (await links.observe([netdev])).get(netdev);

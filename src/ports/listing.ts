@@ -9,6 +9,7 @@ import { ownerText } from './owner-text.ts';
 import { portNameOfRow } from './plan.ts';
 
 export interface ListingOutcome {
+  readonly state: 'unknown' | 'present' | 'absent';
   readonly foreign: readonly { name: string; line: number }[];
   /** null when the block is as it should be. */
   readonly error: Error | null;
@@ -19,7 +20,7 @@ export class ListingWriter {
   readonly #ports: () => ListedPort[] | null;
   #wanted = false;
   #running: Promise<void> | null = null;
-  #outcome: ListingOutcome = { foreign: [], error: null };
+  #outcome: ListingOutcome = { state: 'unknown', foreign: [], error: null };
 
   /** `ports` answers null while the switch cannot be read: the block then stays as it is. */
   constructor(listing: Listing, ports: () => ListedPort[] | null) {
@@ -50,8 +51,8 @@ export class ListingWriter {
       const ports = this.#ports();
       if (ports === null) continue;
       try {
-        const { foreign } = await this.#listing.update(ports);
-        this.#outcome = { foreign, error: null };
+        const { state, foreign } = await this.#listing.update(ports);
+        this.#outcome = { state, foreign, error: null };
       } catch (error) {
         this.#outcome = { ...this.#outcome, error: error instanceof Error ? error : new Error(String(error)) };
       }

@@ -138,6 +138,7 @@ export const resourceTable = [
         description: 'Plugs a device that Proxmox VE does not plug. With a vmid the port is named vi<vmid>.',
         parameters: {
           netdev: { type: 'string', description: 'Network device on this host.' },
+          bridge: { type: 'string', description: 'Managed bridge; bridge_name when not given.', optional: true },
           container: { type: 'string', description: 'Name of the container it belongs to.', optional: true },
           vmid: {
             type: 'integer',

@@ -95,7 +95,15 @@ export class PortEngine {
       },
     });
     const shared = { view: this.#view, links, guests, bindings: this.#bindings, committer: this.#committer };
-    this.#reconciler = new Reconciler({ ...shared, clock, managed: this.#managed, cluster: options.cluster });
+    this.#reconciler = new Reconciler({
+      ...shared,
+      clock,
+      managed: this.#managed,
+      cluster: options.cluster,
+      onChanged: () => {
+        this.#listing.request();
+      },
+    });
     this.#handover = new Handover({ ...options, ...shared, managed: this.#managed });
     this.#listing = new ListingWriter(options.listing, () =>
       options.switch.problem === null
@@ -138,7 +146,7 @@ export class PortEngine {
     this.#committer.onSwitchChanged();
     for (const uuid of touched.ports) this.#announcer.note(uuid, this.#viewOf(this.#view.byUuid(uuid)));
     this.#runner.touch(touched.vmids, 'switch changed');
-    if (changes.some(({ table }) => table === 'Bridge')) this.#listing.request();
+    if (touched.ports.size > 0) this.#listing.request();
     if (changes.some(({ table, kind }) => table === 'Bridge' && kind !== 'modify'))
       this.#runner.wake('bridges changed');
     else if (this.#bindings.all().some(({ netdev }) => this.#view.byNetdev(netdev) === null))
@@ -175,14 +183,12 @@ export class PortEngine {
     });
     try {
       await this.#committer.waitForSwitch(switchDeadlineMs);
-      const answer = await runPhase(
+      return await runPhase(
         { reconciler: this.#reconciler, committer: this.#committer, guests, view: this.#view, managed: this.#managed },
         vmid,
         phase,
         cause,
       );
-      this.#listing.request();
-      return answer;
     } catch (thrown) {
       const error = toAgentError(thrown);
       events.trouble(error);
@@ -298,7 +304,8 @@ export class PortEngine {
       await this.#settleInDoubt();
       const result = await this.#reconciler.pass(scope, { ...reconcileCause, cause: `reconcile: ${cause}` }, patiently);
       this.#keepProblems(scope, result);
-      if (result.changes.length > 0 || scope === 'all') this.#listing.request();
+      // Also without a change: somebody else may have edited the file.
+      if (scope === 'all') this.#listing.request();
       this.#lastTrouble = null;
       return true;
     } catch (thrown) {

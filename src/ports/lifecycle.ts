@@ -29,8 +29,11 @@ export interface LifecycleOptions {
  */
 export async function runPhase(options: LifecycleOptions, vmid: Vmid, phase: Phase, cause: Cause): Promise<string> {
   const guest = await options.guests.read(vmid);
-  // An answer, not an error: it is normal after a migration, and a hook that fails is a hook that is not heard again.
-  if (guest === null) return `guest ${vmid}: no configuration on this node, nothing to do`;
+  if (guest === null) {
+    // Destroyed, or migrated away: what it left here goes all the same.
+    const { changes } = await options.reconciler.pass(new Set([vmid]), cause, detachNow);
+    return `guest ${vmid}: ${joined(removed(changes), 'no configuration on this node, nothing to do')}`;
+  }
   switch (phase) {
     case 'pre-start': {
       const { changes } = await options.reconciler.pass(new Set([vmid]), cause, detachNow);

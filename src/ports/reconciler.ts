@@ -43,6 +43,8 @@ export interface ReconcilerOptions {
   readonly clock: Clock;
   readonly managed: ReadonlySet<BridgeName>;
   readonly cluster: () => string;
+  /** A pass has changed something on the switch. */
+  readonly onChanged: () => void;
 }
 
 export interface PassResult {
@@ -83,6 +85,7 @@ export class Reconciler {
     const plan = this.#plan(observation);
     const changes = this.#ripen(plan.changes, scope, urgency);
     const committed = await this.#commit(changes, cause);
+    if (changes.length > 0) this.#options.onChanged();
     const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
     await this.#join(observation, changes, committed, scope, problems);
     await this.#name(observation, problems);

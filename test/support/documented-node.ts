@@ -1,0 +1,204 @@
+/**
+ * The node that the documents show: three containers on two bridges. Command line, resource table, handlers, D-Bus
+ * methods and ledger are the real ones; the switch is this fixture. So the outputs that a document shows can be compared.
+ */
+import { authoriseByUid } from '../../src/api/dbus/authorise.ts';
+import { portAgentObject } from '../../src/api/port-agent-object.ts';
+import type { Environment } from '../../src/cli/environment.ts';
+import { run } from '../../src/cli/program.ts';
+import type { ListedPort } from '../../src/interfaces/managed-block.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
+import { AgentError } from '../../src/model/errors.ts';
+import type { Guest } from '../../src/model/guest.ts';
+import type { BridgeName, ContainerName, Vmid } from '../../src/model/names.ts';
+import { nicNameOf } from '../../src/model/names.ts';
+import { guestPortName, templatePortName } from '../../src/model/naming.ts';
+import type { ObservedPort, WantedPort } from '../../src/model/port.ts';
+import type { Cause, Link } from '../../src/ports/contracts.ts';
+import { desiredPorts } from '../../src/ports/desired.ts';
+import type { PortEngine, PortView } from '../../src/ports/engine.ts';
+import { listedPorts } from '../../src/ports/listing.ts';
+import { interfaceMarks, portMarks } from '../../src/ports/marks.ts';
+import { changeDraft, phaseDraft } from '../../src/ports/record.ts';
+import { parseGuestConfig } from '../../src/proxmox/guest-config.ts';
+import { openLedger } from './ledger-fixtures.ts';
+import { MemoryLedgerStore } from './memory-ledger-store.ts';
+
+const host = 'pve1';
+const bridges = ['ovsbr0', 'ovsbr1'] as BridgeName[];
+const configurations: readonly (readonly [vmid: number, text: string])[] = [
+  [100, 'hostname: web01\nnet0: name=eth0,bridge=ovsbr0,hwaddr=BC:24:11:00:01:00,tag=10\n'],
+  [101, 'hostname: db01\nnet0: name=eth0,bridge=ovsbr1,hwaddr=BC:24:11:00:01:01\n'],
+  [102, 'hostname: web02\nnet0: name=eth0,bridge=ovsbr0,hwaddr=BC:24:11:00:01:02,tag=10\n'],
+];
+
+export interface CommandResult {
+  readonly exitCode: number;
+  readonly stdout: readonly string[];
+  readonly stderr: readonly string[];
+}
+
+export interface DocumentedNode {
+  /** Runs `ovs-port-agent` with these arguments, as in a pipe, in a UTF-8 locale. */
+  command(...args: string[]): Promise<CommandResult>;
+  /** What the managed block lists. */
+  readonly listed: readonly ListedPort[];
+  /** The ledger's file. */
+  readonly ledgerBytes: Buffer;
+}
+
+export async function documentedNode(): Promise<DocumentedNode> {
+  const guests = configurations.map(([vmid, text]) => parseGuestConfig('lxc', vmid as Vmid, text).guest);
+  const views = guests.map((guest) => viewOf(guest));
+  const store = new MemoryLedgerStore();
+  const ledger = await openLedger(store);
+  await record(ledger, views);
+
+  const guestOf = (vmid: Vmid): Guest | null => guests.find((guest) => guest.vmid === vmid) ?? null;
+  const service = {
+    version: '0.1.0',
+    node: host,
+    engine: fixedEngine(
+      views.map(({ view }) => view),
+      guestOf,
+    ),
+    ledger,
+    notices: () => [],
+  };
+  const caller = { sender: ':1.1', uid: 0 };
+  const { handlers } = portAgentObject(service, authoriseByUid(0));
+  const call: Environment['call'] = (member, _signature, body) => {
+    const handler = handlers.get(member);
+    if (handler === undefined) throw new Error(`the service has no method ${member}`);
+    return handler(body, caller, new AbortController().signal);
+  };
+  return {
+    command: (...args) => runCommand(call, args),
+    listed: listedPorts(
+      views.map(({ view }) => view.row),
+      guestOf,
+    ),
+    ledgerBytes: store.disk,
+  };
+}
+
+async function runCommand(call: Environment['call'], args: readonly string[]): Promise<CommandResult> {
+  const stdout: string[] = [];
+  const stderr: string[] = [];
+  const exitCode = await run(
+    {
+      call,
+      serve: () => Promise.reject(new Error('no document runs the service')),
+      readLedger: () => {
+        throw new Error('reading a file is for the real command');
+      },
+      print: (text) => stdout.push(...text.split('\n')),
+      complain: (text) => stderr.push(...text.split('\n')),
+      isTerminal: false,
+      unicode: true,
+      colors: false,
+      node: host,
+      version: '0.1.0',
+    },
+    args,
+  );
+  return { exitCode, stdout, stderr };
+}
+
+interface Plugged {
+  readonly wanted: WantedPort;
+  readonly view: PortView;
+}
+
+function viewOf(guest: Guest): Plugged {
+  const netdev = `veth${guest.vmid}i0`;
+  const links = new Map<string, Link>([[netdev, { name: netdev, master: null, altnames: [] }]]);
+  const wanted = desiredPorts(guest, links, new Set(bridges))[0]?.wanted;
+  if (wanted === undefined || wanted === null) throw new Error(`guest ${guest.vmid} wants no port`);
+  const row: ObservedPort = {
+    portUuid: `00000000-0000-4000-8000-000000000${guest.vmid}`,
+    interfaceUuid: `00000000-0000-4000-9000-000000000${guest.vmid}`,
+    rowName: wanted.rowName,
+    netdev,
+    bridge: wanted.bridge,
+    tag: wanted.tag,
+    trunks: wanted.trunks,
+    vlanMode: null,
+    portIds: portMarks(wanted),
+    interfaceIds: interfaceMarks(wanted, host),
+    ofport: guest.vmid === 102 ? 2 : 1,
+    error: null,
+  };
+  return { wanted, view: { port: wanted.port, row, problem: null } };
+}
+
+/** 100 and 102 were plugged by Proxmox VE and adopted, 101 was attached. */
+async function record(ledger: Ledger, plugged: readonly Plugged[]): Promise<void> {
+  const cause = (text: string): Cause => ({ cause: text, user: 'root', uid: 0 });
+  const phase = (vmid: number, name: 'pre-start' | 'post-start'): Promise<unknown> =>
+    ledger.append(phaseDraft(vmid as Vmid, name, cause(`hook ${name}`), host));
+  const change = (vmid: number, kind: 'adopt' | 'attach', why: string): Promise<void> => {
+    const found = plugged.find(({ wanted }) => wanted.owner.vmid === vmid);
+    if (found === undefined) throw new Error(`no port of guest ${vmid}`);
+    const { wanted, view } = found;
+    const draft = changeDraft(
+      kind === 'adopt' ? { kind, wanted, row: view.row } : { kind, wanted },
+      cause(why),
+      host,
+      'a1',
+    );
+    return ledger.writeAhead(draft, () => Promise.resolve());
+  };
+  await ledger.append({
+    category: 'settings',
+    action: 'start',
+    metadata: { ...cause('start'), host, plugin: 'agent' },
+    data: { version: '0.1.0', bridges },
+  });
+  await phase(100, 'pre-start');
+  await phase(101, 'pre-start');
+  await change(100, 'adopt', 'reconcile: switch changed');
+  await change(102, 'adopt', 'reconcile: switch changed');
+  await phase(100, 'post-start');
+  await change(101, 'attach', 'hook post-start');
+  await phase(101, 'post-start');
+}
+
+function fixedEngine(views: readonly PortView[], guestOf: (vmid: Vmid) => Guest | null): PortEngine {
+  const find = (name: string): PortView => {
+    const found = views.find(({ port, row }) => port === name || row.netdev === name);
+    if (found === undefined) throw new AgentError('NotFound', `no port ${name}`);
+    return found;
+  };
+  const portOfDevice = (name: string) =>
+    name.startsWith('vi')
+      ? (name as PortView['port'])
+      : templatePortName('vi_{container}', { container: name as ContainerName, index: 0 });
+  const engine: Partial<PortEngine> = {
+    ports: () => [...views],
+    port: find,
+    guest: guestOf,
+    bridges: () =>
+      bridges.map((name) => ({
+        name,
+        managed: true,
+        ports: views.filter(({ row }) => row.bridge === name).length + 1,
+        datapathType: 'system',
+      })),
+    status: () => ({
+      switchProblem: null,
+      ovsVersion: '3.5.0',
+      trouble: null,
+      ledgerGap: null,
+      listing: { state: 'present', foreign: [], error: null },
+      problems: [],
+    }),
+    reconcile: () =>
+      Promise.resolve({ verdicts: new Map(), changes: [], problems: new Map(), committed: { nextCfg: null } }),
+    addPort: (netdev) => Promise.resolve(portOfDevice(netdev)),
+    createContainerInterface: (_netdev, _container, vmid) => Promise.resolve(guestPortName(vmid, nicNameOf(0))),
+    removePort: (name) => Promise.resolve(portOfDevice(name)),
+  };
+  // Only what documents call; anything else is a TypeError that fails the test.
+  return engine as PortEngine;
+}

@@ -1,0 +1,138 @@
+/** Whatever the documents name must exist: links, files, keys, categories, messages. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { categories } from '../../src/ledger/block.ts';
+import { configKeys } from '../../src/model/config.ts';
+import { anchors, codeBlocks, inlineCode, linkTargets, tableUnder } from '../support/markdown.ts';
+
+const root = join(import.meta.dirname, '../..');
+const read = (file: string): string => readFileSync(join(root, file), 'utf8');
+const filesUnder = (folder: string, suffix: string): string[] =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(suffix))
+    .map((name) => join(folder, name));
+
+const pages = ['README.md', 'CONTRIBUTING.md', ...filesUnder('docs', '.md')];
+const ownFolders =
+  /^(?:src|test|scripts|hooks|systemd|proxmox|bench|docs|\.ci)\/[A-Za-z0-9_./-]*$|^\.dependency-cruiser\.cjs$/;
+
+describe('the documents', () => {
+  for (const page of pages) {
+    it(`${page} links to pages and headings that exist`, () => {
+      const broken = linkTargets(read(page)).filter((target) => {
+        if (/^https?:/.test(target)) return false;
+        const [path = '', anchor] = target.split('#');
+        const file = path === '' ? page : normalize(join(dirname(page), path));
+        if (!existsSync(join(root, file))) return true;
+        return anchor !== undefined && !anchors(read(file)).has(anchor);
+      });
+      assert.deepEqual(broken, []);
+    });
+
+    it(`${page} names files of this repository that exist`, () => {
+      const named = inlineCode(read(page)).filter((code) => ownFolders.test(code));
+      assert.deepEqual(
+        named.filter((path) => !existsSync(join(root, path))),
+        [],
+      );
+    });
+  }
+
+  it('name no file of a host that nothing makes or reads', () => {
+    const sources = [
+      ...filesUnder('src', '.ts'),
+      ...['scripts/install.sh', 'hooks/ovs-port-agent', 'proxmox/snippet', 'systemd/ovs-port-agent.service'],
+    ]
+      .map(read)
+      .join('\n');
+    const known = (path: string): boolean => {
+      const [, folder = '', name = ''] = /^(.*)\/([^/]+)$/.exec(path) ?? [];
+      const suffix = /^ledger(\.[a-z]+)$/.exec(name)?.[1];
+      const isInSources = (text: string): boolean => sources.includes(text);
+      return (
+        isInSources(path) ||
+        (isInSources(folder) && (isInSources(name) || (suffix !== undefined && isInSources(`'${suffix}'`))))
+      );
+    };
+    const named = pages
+      .flatMap((page) => inlineCode(read(page)))
+      .flatMap(
+        (code) => code.match(/(?<![\w.:$])\/(?:etc|usr|var|run)\/[\w./-]*(?:ovs-port-agent|PortAgent1)[\w./-]*/g) ?? [],
+      );
+    assert.ok(named.length > 10);
+    // Of the older tool, and lock files.
+    const others = ['/usr/local/bin/ovs-port-agent'];
+    assert.deepEqual(
+      [...new Set(named)].filter((path) => !known(path) && !others.includes(path)),
+      [],
+    );
+  });
+
+  it('explain every configuration key in the README, and show those that are used in the installed file', () => {
+    const rows = tableUnder(read('README.md'), 'Options');
+    assert.deepEqual(
+      rows.map(([key]) => key),
+      configKeys().map(({ key }) => `\`${key}\``),
+    );
+    const installed = read('proxmox/config.toml');
+    const shown = [...installed.matchAll(/^#?([a-z_]+) = /gm)].map((match) => match[1] ?? '');
+    const known = configKeys().map(({ key }) => key);
+    assert.deepEqual(
+      shown.filter((key) => !known.includes(key)),
+      [],
+    );
+  });
+
+  it('list in the instructions for removal exactly what the installer puts', () => {
+    const installed = [...read('scripts/install.sh').matchAll(/\b(?:put 0\d+|link) \S+ ("?[\w$/."-]+)/g)].map((match) =>
+      (match[1] ?? '').replaceAll('"', '').replace('$lib', '/usr/lib/ovs-port-agent'),
+    );
+    const shown = codeBlocks(read('docs/operations.md')).find(({ lines }) => lines[0] === '/usr/bin/ovs-port-agent');
+    assert.ok(installed.length > 5);
+    assert.deepEqual([...(shown?.lines ?? [])].sort(), installed.sort());
+  });
+
+  it('name every category of the ledger', () => {
+    const named = new Set(inlineCode(read('docs/ledger.md')));
+    assert.deepEqual(
+      categories.filter((category) => !named.has(category)),
+      [],
+    );
+  });
+
+  it('explain problems in the words that the program uses', () => {
+    const sources = filesUnder('src', '.ts').map(read).join('\n');
+    const unknown = tableUnder(read('docs/operations.md'), 'Problems in `status`').flatMap(([cell = '']) => {
+      const [problem = ''] = inlineCode(cell);
+      // Between the placeholders stands what the program says literally.
+      const parts = problem.split(/<[^>]+>/).map((part) => part.trim());
+      const said = parts.sort((a, b) => b.length - a.length)[0] ?? '';
+      const words = said.replace(/^managed block: /, '');
+      return words.length >= 5 && sources.includes(words) ? [] : [problem];
+    });
+    assert.deepEqual(unknown, []);
+  });
+
+  it('number the decisions without gaps, each with context, choice and price', () => {
+    const decisions = filesUnder('docs/decisions', '.md').sort();
+    for (const [index, file] of decisions.entries()) {
+      const number = String(index + 1).padStart(4, '0');
+      assert.ok(file.startsWith(`docs/decisions/${number}-`), file);
+      const text = read(file);
+      assert.ok(text.startsWith(`# ${number}: `), file);
+      const parts = [...text.matchAll(/^\*\*(Context|Choice|Price)\.\*\*/gm)].map((match) => match[1]);
+      assert.deepEqual(parts, ['Context', 'Choice', 'Price'], file);
+    }
+  });
+
+  it('are where the code says they are', () => {
+    const code = [...filesUnder('src', '.ts'), ...filesUnder('test', '.ts'), '.dependency-cruiser.cjs'];
+    const named = code.flatMap((file) => read(file).match(/docs\/(?:decisions\/\d{4}|[a-z-]+\.md)/g) ?? []);
+    const files = filesUnder('docs', '.md');
+    assert.deepEqual(
+      [...new Set(named)].filter((path) => !files.some((file) => file.startsWith(path))),
+      [],
+    );
+  });
+});

@@ -29,7 +29,7 @@ need_root_and_node() {
     [ "$(id -u)" = 0 ] || fail 'needs root: it makes network namespaces and devices'
     PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
     command -v node >/dev/null 2>&1 || need_packages node:nodejs npm:npm
-    node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 18) ? 0 : 1)' ||
+    node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
         fail "needs Node.js 20.19 or newer, this is $(node --version)"
     command -v npm >/dev/null 2>&1 || need_packages npm:npm
 }

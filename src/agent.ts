@@ -62,8 +62,9 @@ export async function serve(options: ServeOptions): Promise<number> {
   const onSignal = (signal: NodeJS.Signals): void => {
     stop.abort(signal);
   };
-  process.once('SIGTERM', onSignal);
-  process.once('SIGINT', onSignal);
+  // `on`, never `once`: the library that ends our children with us takes a signal nobody else listens to for deadly.
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
   try {
     const { config, warnings } = await readConfigFile(options.config);
     log = createLog(config.log_level);
@@ -222,7 +223,7 @@ async function run(
   ovsdb.start();
   await engine.start();
   const takeSpool = (): void => {
-    void readSpool(join(config.state_dir, 'spool'), ledger, node, troubles);
+    void readSpool(join(config.state_dir, 'spool'), ledger, node, log, troubles);
   };
   takeSpool();
   const spoolTimer = setInterval(takeSpool, spoolIntervalMs);
@@ -265,9 +266,9 @@ function bootedAtMs(): number {
   return wallClockMs() - uptime() * 1000;
 }
 
-async function readSpool(folder: string, ledger: Ledger, host: string, troubles: OnceLog): Promise<void> {
+async function readSpool(folder: string, ledger: Ledger, host: string, log: Log, troubles: OnceLog): Promise<void> {
   try {
-    await drainSpool(folder, async ({ vmid, phase, time, reason }) => {
+    const refused = await drainSpool(folder, async ({ vmid, phase, time, reason }) => {
       await ledger.append({
         category: 'guest',
         action: parsePhase(phase),
@@ -275,6 +276,7 @@ async function readSpool(folder: string, ledger: Ledger, host: string, troubles:
         data: { vmid: parseVmid(vmid), time },
       });
     });
+    for (const line of refused) log('warning', line);
   } catch (error) {
     troubles.write(`spool ${folder}: ${toAgentError(error).message}`);
   }

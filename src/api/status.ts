@@ -21,6 +21,7 @@ export function statusOf(service: Service): Status {
   const problems = [
     ...(status.switchProblem === null ? [] : [status.switchProblem.message]),
     ...(status.trouble === null ? [] : [status.trouble.message]),
+    ...(status.ledgerGap === null ? [] : [status.ledgerGap]),
     ...(ledger.tampered ? ['the ledger was altered from outside: it is read-only until an operator acts'] : []),
     ...(status.listing.error === null ? [] : [`managed block: ${status.listing.error.message}`]),
     ...status.listing.foreign.map(

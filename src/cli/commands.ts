@@ -106,8 +106,12 @@ export async function ledgerList(
   // Newest last on a screen, where the eye is.
   for (const { height, timestamp, category, action, metadata, data } of blocks.reverse()) {
     const { cause } = metadata as { cause?: unknown };
+    const words = [height, timestamp, category, action, describeData(data), `(${String(cause)})`];
     env.print(
-      `${String(height)} ${String(timestamp)} ${String(category)} ${String(action)} ${describeData(data)} (${String(cause)})`,
+      words
+        .map(String)
+        .filter((word) => word !== '')
+        .join(' '),
     );
   }
   return exitGood;

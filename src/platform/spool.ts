@@ -1,7 +1,8 @@
 /** Events that hooks left behind while the service was away: one small `key=value` file each. */
-import { readdir, readFile, unlink } from 'node:fs/promises';
+import { readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'ini';
+import { AgentError } from '../model/errors.ts';
 
 /** Files read at one time; the hook itself stops at as many. */
 const spoolFilesMax = 1000;
@@ -14,16 +15,17 @@ export interface SpooledEvent {
 }
 
 /**
- * Hands every event to `take`, oldest first, and removes its file once `take` has resolved. A file that cannot be
- * understood is handed over with empty fields, so that it is reported and not kept for ever. Stops at the first
- * rejection; the rest stays for the next time.
+ * Hands every event to `take`, oldest first, and removes its file once `take` has resolved. What `take` refuses as
+ * `InvalidArgument` is kept under a name that is not read again, and answered: one line for each. Any other rejection
+ * stops; the rest stays for the next time.
  */
-export async function drainSpool(folder: string, take: (event: SpooledEvent) => Promise<void>): Promise<void> {
+export async function drainSpool(folder: string, take: (event: SpooledEvent) => Promise<void>): Promise<string[]> {
   const names = await readdir(folder).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   });
-  // A leading dot: still being written.
+  const refused: string[] = [];
+  // A leading dot: still being written, or refused.
   for (const name of names
     .filter((entry) => !entry.startsWith('.'))
     .sort()
@@ -31,7 +33,15 @@ export async function drainSpool(folder: string, take: (event: SpooledEvent) => 
     const path = join(folder, name);
     const fields: Record<string, unknown> = parse(await readFile(path, 'utf8'));
     const text = (key: string): string => (typeof fields[key] === 'string' ? fields[key] : '');
-    await take({ vmid: text('vmid'), phase: text('phase'), time: text('time'), reason: text('reason') });
-    await unlink(path);
+    try {
+      await take({ vmid: text('vmid'), phase: text('phase'), time: text('time'), reason: text('reason') });
+      await unlink(path);
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.code !== 'InvalidArgument') throw error;
+      const kept = join(folder, `.refused-${name}`);
+      await rename(path, kept);
+      refused.push(`${path} is no event of a hook: ${error.message}; kept as ${kept}`);
+    }
   }
+  return refused;
 }

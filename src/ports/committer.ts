@@ -13,6 +13,7 @@ import { AgentError, isRetryable, toAgentError } from '../model/errors.ts';
 import type { Block } from '../ledger/block.ts';
 import type { Cause, Clock, Recorder, Switch } from './contracts.ts';
 import { changeDraft } from './record.ts';
+import { LedgerGap } from './ledger-gap.ts';
 import type { PortChange } from './plan.ts';
 import { buildTransaction } from './transaction.ts';
 import type { SeededChange } from './transaction.ts';
@@ -51,6 +52,7 @@ interface Request {
 }
 
 export class Committer {
+  readonly gap = new LedgerGap();
   readonly #options: CommitterOptions;
   readonly #appliedWaiters = new Set<() => void>();
   #queue: Request[] = [];
@@ -129,6 +131,7 @@ export class Committer {
   }
 
   async #recordAndTransact(group: readonly Request[]): Promise<Committed> {
+    const { gap } = this;
     const { recorder, host, newTxn, onLedgerGap } = this.#options;
     const txn = newTxn();
     const changes = group.flatMap((request) => request.changes);
@@ -139,11 +142,15 @@ export class Committer {
     try {
       return await recorder.writeAheadAll(drafts, (blocks) => {
         progress.isWritten = true;
+        gap.record(recorder, host).catch((error: unknown) => {
+          onLedgerGap(toAgentError(error));
+        });
         return this.#transact(changes, blocks, txn);
       });
     } catch (error) {
       if (progress.isWritten) throw error;
       // A full or damaged disk must not keep a guest from its network: the gap is reported and the change made.
+      gap.note(changes.length, toAgentError(error));
       onLedgerGap(toAgentError(error));
       return this.#transact(changes, [], txn);
     }

@@ -274,6 +274,7 @@ export class PortEngine {
     switchProblem: AgentError | null;
     ovsVersion: string | null;
     trouble: AgentError | null;
+    ledgerGap: string | null;
     listing: ListingOutcome;
     problems: [PortName, string][];
   } {
@@ -281,6 +282,7 @@ export class PortEngine {
       switchProblem: this.#options.switch.problem,
       ovsVersion: this.#view.ovsVersion,
       trouble: this.#lastTrouble,
+      ledgerGap: this.#committer.gap.problem,
       listing: this.#listing.outcome,
       problems: [...this.#problems],
     };

@@ -73,11 +73,11 @@ export class Handover {
       );
     }
     const port = (row === null ? null : portNameOfRow(row)) ?? binding?.port ?? (name as PortName);
-    if (row !== null && binding === null && (await links.observe([row.netdev])).has(row.netdev)) {
-      const vmid = parseGuestNetdev(row.netdev)?.vmid;
+    const vmid = row === null ? undefined : parseGuestNetdev(row.netdev)?.vmid;
+    if (row !== null && binding === null && vmid !== undefined && (await links.observe([row.netdev])).has(row.netdev)) {
       throw new AgentError(
         'Conflict',
-        `${port} belongs to running guest ${vmid ?? ''}: change or stop the guest in Proxmox VE instead`,
+        `${port} belongs to running guest ${vmid}: change or stop the guest in Proxmox VE instead`,
       );
     }
     // The binding goes first: after a crash in between the row is ours without a reason and nothing puts it back.

@@ -117,6 +117,10 @@ async function run(
     database: 'Open_vSwitch',
     tables: switchTables,
     lock: switchLock,
+    onListenerError: (error) => {
+      log('error', `a change of the switch was not taken in: ${error.message}`);
+      if (error.cause instanceof Error && error.cause.stack !== undefined) log('debug', error.cause.stack);
+    },
   });
   const interfacesFile = new InterfacesFile({
     path: config.interfaces_path,

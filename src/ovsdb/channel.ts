@@ -1,23 +1,26 @@
 /** What this module asks of the outside: a byte stream and a clock. `platform` satisfies both. */
 
-/** A connected stream. Exactly one of the two callbacks `onClose` ever comes, once, after which nothing comes. */
+/** A connected stream. It ends when the signal given to `Dial` is aborted. */
 export interface Channel {
+  /** Never blocks and never throws; what cannot be sent closes the channel. */
   write(bytes: string): void;
-  /** Closes at once; `onClose` is still called. Safe to call twice. */
-  destroy(): void;
 }
 
 export interface ChannelEvents {
   onData(chunk: Uint8Array): void;
+  /** Comes once, whoever closed the channel, and nothing comes after it. */
   onClose(reason: Error | null): void;
 }
 
-/** Connects; rejects with `Unavailable` that names the endpoint, or when `signal` aborts. */
+/**
+ * Connects; rejects with an error that says why it cannot. Aborting `signal` ends the attempt and, later, the channel.
+ * No event comes before those who await the promise have run, and none when it rejects.
+ */
 export type Dial = (events: ChannelEvents, signal: AbortSignal) => Promise<Channel>;
 
 export interface Timers {
   /** Milliseconds that never go back. */
   nowMs(): number;
-  /** Calls `callback` once after `delayMs`; the returned function cancels. Never keeps the process alive by itself. */
+  /** Calls `callback` once after `delayMs`; the returned function cancels. */
   after(delayMs: number, callback: () => void): () => void;
 }

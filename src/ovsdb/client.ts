@@ -3,15 +3,16 @@
  * carries out transactions.
  */
 import { AgentError, toAgentError } from '../model/errors.ts';
-import type { Channel, Dial, Timers } from './channel.ts';
+import type { Dial, Timers } from './channel.ts';
 import { JsonRpc } from './json-rpc.ts';
 import { handshakeDeadlineMs, transactDeadlineMs } from './limits.ts';
+import { asRecord, excerpt, malformed } from './malformed.ts';
 import { startReconnect, stepReconnect } from './reconnect.ts';
 import type { ReconnectEvent } from './reconnect.ts';
 import { Replica } from './replica.ts';
 import type { ReplicaReader, RowChange, Tables } from './replica.ts';
-import { checkTransactReply } from './transact.ts';
-import type { DatabaseSchema, Operation, OperationResult, TableUpdates2 } from './wire.ts';
+import { checkTransactReply, readTransactReply } from './transact.ts';
+import type { Operation, OperationResult } from './wire.ts';
 
 export interface OvsdbClientOptions<T extends Tables> {
   dial: Dial;
@@ -22,35 +23,46 @@ export interface OvsdbClientOptions<T extends Tables> {
   tables: T;
   /** Named lock (RFC 7047 section 4.1.8) asked for on every connection. */
   lock?: string;
+  /**
+   * Told what a listener threw; the others are served all the same. Without it the error goes uncaught, as an error in a
+   * listener of an `EventTarget` does: it is a fault of the listener, never of the server.
+   */
+  onListenerError?: (error: AgentError) => void;
 }
 
 export interface OvsdbListener<T extends Tables> {
   /** Rows changed. After a reconnect the list holds what happened meanwhile. */
   onChanges?(changes: RowChange<T>[]): void;
-  /** null: the replica is in step with the server. Otherwise: why it is not. */
+  /** null: the replica is in step with the server. Otherwise: why it no longer is. */
   onState?(problem: AgentError | null): void;
 }
 
+/** One attempt to connect and what came of it. Of an old one, nothing is taken for the new one's. */
+interface Connection {
+  /** Aborted when the connection is over. */
+  readonly over: AbortController;
+  /** null while dialling. */
+  rpc: JsonRpc | null;
+  /** The replica is in step with the server. */
+  isLive: boolean;
+  isLockHeld: boolean;
+}
+
+/** Ours to choose: the monitor's name within one connection. */
+const monitorId = 'ovs-port-agent';
 /** A zero UUID asks `monitor_cond_since` for everything. */
 const noTransaction = '00000000-0000-0000-0000-000000000000';
 
 export class OvsdbClient<T extends Tables> {
   readonly #options: OvsdbClientOptions<T>;
   readonly #listeners = new Set<OvsdbListener<T>>();
-  readonly #stopped = new AbortController();
   #replica: Replica<T>;
   #reconnect: ReturnType<typeof startReconnect>;
   #cancelTick: () => void = () => undefined;
-  #channel: Channel | null = null;
-  #rpc: JsonRpc | null = null;
-  /** Set while the replica is in step; null otherwise, with the reason in `#problem`. */
-  #live: JsonRpc | null = null;
+  #connection: Connection | null = null;
+  /** Why the last connection is over, or why there was none yet. */
   #problem: AgentError;
-  #lockHeld = false;
-  /** Updates that came in one chunk with the monitor's reply, before the replica stood. */
-  #early: TableUpdates2[] = [];
-  /** Counts connections, so that what an old one still has to say is not taken for the new one's. */
-  #generation = 0;
+  #isStopped = false;
 
   constructor(options: OvsdbClientOptions<T>) {
     this.#options = options;
@@ -65,11 +77,11 @@ export class OvsdbClient<T extends Tables> {
 
   /** Why the replica is not in step with the server; null when it is. */
   get problem(): AgentError | null {
-    return this.#live === null ? this.#problem : null;
+    return this.#connection?.isLive === true ? null : this.#problem;
   }
 
   get lockHeld(): boolean {
-    return this.#lockHeld;
+    return this.#connection?.isLockHeld === true;
   }
 
   /** Connects and goes on connecting until `stop`. */
@@ -77,8 +89,9 @@ export class OvsdbClient<T extends Tables> {
     this.#step({ kind: 'tick' });
   }
 
+  /** For good. What is pending rejects; listeners hear nothing more, not even of this. */
   stop(): void {
-    this.#stopped.abort(new AgentError('Unavailable', 'the OVSDB client was stopped'));
+    this.#isStopped = true;
     this.#cancelTick();
     this.#drop(new AgentError('Unavailable', 'the OVSDB client was stopped'));
   }
@@ -90,21 +103,28 @@ export class OvsdbClient<T extends Tables> {
 
   /**
    * One transaction: all operations or none (RFC 7047 section 4.1.3). Resolves when the server has committed it; the
-   * replica already holds the change then, because the server sends the monitor's update first. Rejects with
-   * `TransactError` (refused, nothing changed) or, outcome unknown, with `Timeout` or `Unavailable`.
+   * replica already holds the change then, because the server sends the monitor's update first.
+   *
+   * Rejects with nothing changed: with `TransactError` (an operation or the commit was refused), `SwitchError` (the
+   * request was), `Busy` (too many are pending), or with `problem` itself when there is no connection to send it on.
+   * Rejects with the outcome unknown: with `Timeout`, or with `Unavailable` when the connection broke before the reply.
    */
   async transact(
     operations: readonly Operation[],
     { deadlineMs = transactDeadlineMs, signal }: { deadlineMs?: number; signal?: AbortSignal | undefined } = {},
   ): Promise<OperationResult[]> {
-    const rpc = this.#live;
-    if (rpc === null) throw this.#problem;
-    const reply = await rpc.request('transact', [this.#options.database, ...operations], { deadlineMs, signal });
-    return checkTransactReply(operations, reply);
+    const connection = this.#connection;
+    if (connection?.isLive !== true || connection.rpc === null) throw this.#problem;
+    const results = await connection.rpc.request('transact', [this.#options.database, ...operations], {
+      read: (reply) => readTransactReply(reply, operations.length),
+      deadlineMs,
+      signal,
+    });
+    return checkTransactReply(operations, results);
   }
 
   #step(event: ReconnectEvent): void {
-    if (this.#stopped.signal.aborted) return;
+    if (this.#isStopped) return;
     const nowMs = this.#options.timers.nowMs();
     const { state, action, wakeAtMs } = stepReconnect(this.#reconnect, event, nowMs);
     this.#reconnect = state;
@@ -115,7 +135,10 @@ export class OvsdbClient<T extends Tables> {
         void this.#connect();
         break;
       case 'probe':
-        this.#rpc?.request('echo', [], { deadlineMs: handshakeDeadlineMs }).catch(() => undefined);
+        // Its reply is activity like any other; the machine keeps the deadline.
+        this.#connection?.rpc
+          ?.request('echo', [], { read: () => null, deadlineMs: handshakeDeadlineMs })
+          .catch(() => undefined);
         break;
       case 'disconnect':
         this.#drop(new AgentError('Unavailable', `Open vSwitch at ${this.#options.endpoint} does not answer`));
@@ -133,124 +156,133 @@ export class OvsdbClient<T extends Tables> {
   }
 
   async #connect(): Promise<void> {
-    const generation = ++this.#generation;
-    const { dial, timers, endpoint } = this.#options;
-    const isCurrent = (): boolean => generation === this.#generation && !this.#stopped.signal.aborted;
-    const fail = (thrown: unknown): void => {
-      if (!isCurrent()) return;
-      const error = toAgentError(thrown);
-      this.#drop(new AgentError('Unavailable', `Open vSwitch at ${endpoint}: ${error.message}`, { cause: error }));
-      this.#step({ kind: 'closed' });
-    };
+    const { dial, timers } = this.#options;
+    const connection: Connection = { over: new AbortController(), rpc: null, isLive: false, isLockHeld: false };
+    this.#connection = connection;
     try {
-      let rpc: JsonRpc | null = null;
       const channel = await dial(
         {
           onData: (chunk) => {
-            if (!isCurrent()) return;
             try {
-              rpc?.receive(chunk);
+              connection.rpc?.receive(chunk);
             } catch (thrown) {
-              fail(thrown);
+              this.#fail(connection, thrown);
             }
           },
           onClose: (reason) => {
-            fail(reason ?? new AgentError('Unavailable', 'the server closed the connection'));
+            this.#fail(connection, reason ?? new AgentError('Unavailable', 'the server closed the connection'));
           },
         },
-        this.#stopped.signal,
+        connection.over.signal,
       );
-      if (!isCurrent()) {
-        channel.destroy();
-        return;
-      }
-      this.#channel = channel;
-      rpc = this.#rpc = new JsonRpc(channel, timers, {
+      if (connection !== this.#connection) return;
+      const rpc = new JsonRpc(channel, timers, {
         onNotification: (method, params) => {
-          this.#onNotification(method, params);
+          this.#onNotification(connection, method, params);
         },
         onActivity: () => {
           this.#step({ kind: 'activity' });
         },
       });
+      connection.rpc = rpc;
       this.#step({ kind: 'connected' });
-      await this.#synchronise(rpc, isCurrent);
+      await this.#synchronise(connection, rpc);
     } catch (thrown) {
-      fail(thrown);
+      this.#fail(connection, thrown);
     }
   }
 
-  async #synchronise(rpc: JsonRpc, isCurrent: () => boolean): Promise<void> {
+  /** Each reply is used the moment it is read: a `locked` or an `update3` may follow in the same chunk. */
+  async #synchronise(connection: Connection, rpc: JsonRpc): Promise<void> {
     const { database, tables, lock } = this.#options;
-    const options = { deadlineMs: handshakeDeadlineMs };
-    const schema = (await rpc.request('get_schema', [database], options)) as DatabaseSchema;
+    const deadlineMs = handshakeDeadlineMs;
+    const next = await rpc.request('get_schema', [database], {
+      read: (schema) => new Replica(tables, asRecord(schema, 'a schema')),
+      deadlineMs,
+    });
     if (lock !== undefined) {
-      const granted = (await rpc.request('lock', [lock], options)) as { locked?: boolean };
-      if (!isCurrent()) return;
-      this.#lockHeld = granted.locked === true;
+      const read = (reply: unknown): void => {
+        connection.isLockHeld = asRecord(reply, 'a reply to lock')['locked'] === true;
+      };
+      await rpc.request('lock', [lock], { read, deadlineMs });
     }
-    const requests = monitorRequests(tables, schema);
-    const reply = await rpc.request('monitor_cond_since', [database, monitorId, requests, noTransaction], options);
-    if (!isCurrent()) return;
-    const updates = Array.isArray(reply) ? (reply[2] as TableUpdates2 | undefined) : undefined;
-    if (updates === undefined) throw new AgentError('SwitchError', 'OVSDB monitor_cond_since: reply without updates');
-    const next = new Replica(tables, schema);
-    next.apply(updates);
-    for (const early of this.#early.splice(0)) next.apply(early);
+    await rpc.request('monitor_cond_since', [database, monitorId, next.monitorRequests(), noTransaction], {
+      // [found, last transaction id, <table-updates2>]; nothing to find was named.
+      read: (reply) => {
+        if (!Array.isArray(reply)) throw malformed(`a reply to monitor_cond_since: ${excerpt(reply)}`);
+        next.apply(reply[2]);
+        this.#goLive(connection, next);
+      },
+      deadlineMs,
+    });
+  }
+
+  #goLive(connection: Connection, next: Replica<T>): void {
     const changes = this.#replica.differenceTo(next);
     this.#replica = next;
-    this.#live = rpc;
-    for (const listener of this.#listeners) listener.onState?.(null);
+    connection.isLive = true;
+    this.#tell((listener) => listener.onState?.(null));
     this.#emit(changes);
   }
 
-  #onNotification(method: string, params: unknown[]): void {
+  #onNotification(connection: Connection, method: string, params: unknown[]): void {
     switch (method) {
       case 'update3':
-        // RFC 7047 section 4.1.6 as extended: [monitor id, transaction id, <table-updates2>].
+        // ovsdb-server(7): [monitor id, last transaction id, <table-updates2>].
         if (params[0] !== monitorId) break;
-        if (this.#live === null) this.#early.push(params[2] as TableUpdates2);
-        else this.#emit(this.#replica.apply(params[2] as TableUpdates2));
+        if (!connection.isLive) throw malformed('an update3 before the reply to monitor_cond_since');
+        this.#emit(this.#replica.apply(params[2]));
         break;
       case 'locked':
-        if (params[0] === this.#options.lock) this.#lockHeld = true;
+        if (params[0] === this.#options.lock) connection.isLockHeld = true;
         break;
       case 'stolen':
-        if (params[0] === this.#options.lock) this.#lockHeld = false;
+        if (params[0] === this.#options.lock) connection.isLockHeld = false;
         break;
       default:
-      // RFC 7047 knows no other notification; one from a newer server is none of ours.
+      // One that a newer server knows is none of ours.
     }
   }
 
-  #emit(changes: RowChange<T>[]): void {
-    if (changes.length === 0) return;
-    for (const listener of this.#listeners) listener.onChanges?.(changes);
+  #fail(connection: Connection, thrown: unknown): void {
+    if (connection !== this.#connection) return;
+    const error = toAgentError(thrown);
+    this.#drop(
+      new AgentError('Unavailable', `Open vSwitch at ${this.#options.endpoint}: ${error.message}`, { cause: error }),
+    );
+    this.#step({ kind: 'closed' });
   }
 
   #drop(problem: AgentError): void {
-    this.#generation++;
-    const wasLive = this.#live !== null;
-    this.#live = null;
-    this.#lockHeld = false;
-    this.#early = [];
+    const connection = this.#connection;
+    this.#connection = null;
     this.#problem = problem;
-    this.#rpc?.close(problem);
-    this.#rpc = null;
-    this.#channel?.destroy();
-    this.#channel = null;
-    if (wasLive) for (const listener of this.#listeners) listener.onState?.(problem);
+    connection?.over.abort(problem);
+    connection?.rpc?.close(problem);
+    if (connection?.isLive === true) this.#tell((listener) => listener.onState?.(problem));
   }
-}
 
-const monitorId = 'ovs-port-agent';
-
-function monitorRequests(tables: Tables, schema: DatabaseSchema): Record<string, { columns: string[] }[]> {
-  const requests: Record<string, { columns: string[] }[]> = {};
-  for (const [table, template] of Object.entries(tables)) {
-    const known = schema.tables[table]?.columns;
-    if (known === undefined) continue;
-    requests[table] = [{ columns: Object.keys(template).filter((column) => Object.hasOwn(known, column)) }];
+  #emit(changes: RowChange<T>[]): void {
+    if (changes.length > 0) this.#tell((listener) => listener.onChanges?.(changes));
   }
-  return requests;
+
+  #tell(call: (listener: OvsdbListener<T>) => void): void {
+    for (const listener of [...this.#listeners]) {
+      if (this.#isStopped) return;
+      try {
+        call(listener);
+      } catch (thrown) {
+        this.#onListenerError(thrown);
+      }
+    }
+  }
+
+  #onListenerError(thrown: unknown): void {
+    const { onListenerError } = this.#options;
+    if (onListenerError !== undefined) onListenerError(toAgentError(thrown));
+    else
+      queueMicrotask(() => {
+        throw thrown;
+      });
+  }
 }

@@ -3,17 +3,23 @@ import { AgentError } from '../model/errors.ts';
 import type { Channel, Timers } from './channel.ts';
 import { JsonStream } from './json-stream.ts';
 import { pendingRequestsMax } from './limits.ts';
+import { excerpt, isRecord, malformed } from './malformed.ts';
 import type { Message } from './wire.ts';
 
 interface Pending {
-  method: string;
+  readonly method: string;
   resolve(result: unknown): void;
   reject(error: AgentError): void;
 }
 
-export interface RequestOptions {
-  deadlineMs: number;
-  signal?: AbortSignal | undefined;
+export interface RequestOptions<R> {
+  /**
+   * Looks at the result at once, before anything that came after it. What it throws comes out of `receive`: whoever
+   * sends such a reply is no peer to talk to any longer.
+   */
+  readonly read: (result: unknown) => R;
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface JsonRpcEvents {
@@ -38,69 +44,76 @@ export class JsonRpc {
   }
 
   /**
-   * Sends a request and resolves with its `result`. Rejects with `SwitchError` (the server answered an error),
-   * `Timeout`, `Busy` (too many requests pending) or `Unavailable` (connection gone). After the last three the request
-   * may still have been carried out.
+   * Sends a request and resolves with what `read` made of its `result`. Rejects with `SwitchError` (the server answered
+   * an error), with `Busy` (not sent: too many requests are pending), or, after which the request may have been carried
+   * out, with `Timeout` (deadline or `signal`) or `Unavailable` (connection gone before the reply).
    */
-  request(method: string, params: unknown[], { deadlineMs, signal }: RequestOptions): Promise<unknown> {
+  request<R>(method: string, params: unknown[], { read, deadlineMs, signal }: RequestOptions<R>): Promise<R> {
     if (this.#closed !== null) return Promise.reject(this.#closed);
-    if (signal?.aborted === true) return Promise.reject(aborted(method, signal));
+    if (signal?.aborted === true) return Promise.reject(givenUp(method, signal));
     if (this.#pending.size >= pendingRequestsMax) {
       return Promise.reject(
         new AgentError('Busy', `OVSDB ${method} not sent: ${pendingRequestsMax} requests are pending`),
       );
     }
-    const id = this.#nextId++;
     return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      const bytes = JSON.stringify({ method, params, id });
       const settle = (): void => {
         this.#pending.delete(id);
         cancelTimer();
         signal?.removeEventListener('abort', onAbort);
       };
-      const onAbort = (): void => {
+      const fail = (error: AgentError): void => {
         settle();
-        reject(aborted(method, signal));
+        reject(error);
+      };
+      const onAbort = (): void => {
+        fail(givenUp(method, signal));
       };
       const cancelTimer = this.#timers.after(deadlineMs, () => {
-        settle();
-        reject(new AgentError('Timeout', `OVSDB ${method} was not answered within ${deadlineMs} ms`));
+        fail(new AgentError('Timeout', `OVSDB ${method} was not answered within ${deadlineMs} ms`));
       });
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#pending.set(id, {
         method,
         resolve: (result) => {
+          const value = read(result);
           settle();
-          resolve(result);
+          resolve(value);
         },
-        reject: (error) => {
-          settle();
-          reject(error);
-        },
+        reject: fail,
       });
-      this.#send({ method, params, id });
+      this.#channel.write(bytes);
     });
   }
 
   /** Feeds received bytes. Throws when they are not JSON-RPC; the caller then drops the connection. */
   receive(chunk: Uint8Array): void {
+    if (this.#closed !== null) return;
     this.#events.onActivity();
     for (const value of this.#stream.push(chunk)) this.#dispatch(value);
   }
 
-  /** The channel is gone: every pending request rejects with `reason`. */
+  /** The connection is over: what is pending rejects, with `reason` as its cause; what comes later, with `reason`. */
   close(reason: AgentError): void {
     if (this.#closed !== null) return;
     this.#closed = reason;
-    for (const pending of [...this.#pending.values()]) pending.reject(reason);
+    for (const pending of [...this.#pending.values()]) {
+      const message = `OVSDB ${pending.method} was sent, but not answered: ${reason.message}`;
+      pending.reject(new AgentError('Unavailable', message, { cause: reason }));
+    }
   }
 
   #dispatch(value: unknown): void {
+    // Closed by what came before it in the same chunk.
+    if (this.#closed !== null) return;
     if (!isMessage(value)) {
-      throw new AgentError('SwitchError', 'OVSDB server sent a value that is neither request, reply nor notification');
+      throw malformed(`a value that is neither request, reply nor notification: ${excerpt(value)}`);
     }
     if ('method' in value) {
       // RFC 7047 section 4.1.11: either side may send "echo"; the reply carries the parameters back.
-      if (value.method === 'echo') this.#send({ result: value.params, error: null, id: value.id });
+      if (value.method === 'echo') this.#answer({ result: value.params, error: null, id: value.id });
       else this.#events.onNotification(value.method, value.params);
       return;
     }
@@ -111,26 +124,25 @@ export class JsonRpc {
     else pending.reject(new AgentError('SwitchError', `OVSDB ${pending.method} failed: ${describe(value.error)}`));
   }
 
-  #send(message: Message): void {
+  #answer(message: Message): void {
     this.#channel.write(JSON.stringify(message));
   }
 }
 
 function isMessage(value: unknown): value is Message {
-  if (typeof value !== 'object' || value === null || !('id' in value)) return false;
-  if ('method' in value) return typeof value.method === 'string' && 'params' in value && Array.isArray(value.params);
-  return 'result' in value;
+  if (!isRecord(value) || !('id' in value)) return false;
+  if ('method' in value) return typeof value['method'] === 'string' && Array.isArray(value['params']);
+  // ovsdb-server leaves out `result` where there is an error.
+  return 'result' in value || isRecord(value['error']) || typeof value['error'] === 'string';
 }
 
 /** RFC 7047 section 3.1 `<error>` as text. */
 function describe(error: unknown): string {
-  if (typeof error === 'object' && error !== null && 'error' in error) {
-    const { error: kind, details } = error as { error: unknown; details?: unknown };
-    return typeof details === 'string' ? `${String(kind)}: ${details}` : String(kind);
-  }
-  return typeof error === 'string' ? error : JSON.stringify(error);
+  if (!isRecord(error)) return excerpt(error);
+  const { error: kind, details } = error;
+  return typeof details === 'string' ? `${excerpt(kind)}: ${excerpt(details)}` : excerpt(kind ?? error);
 }
 
-function aborted(method: string, signal: AbortSignal | undefined): AgentError {
+function givenUp(method: string, signal: AbortSignal | undefined): AgentError {
   return new AgentError('Timeout', `OVSDB ${method} was given up by its caller`, { cause: signal?.reason });
 }

@@ -38,6 +38,8 @@ export function startReconnect(nowMs: number): ReconnectState {
 export function stepReconnect(state: ReconnectState, event: ReconnectEvent, nowMs: number): ReconnectStep {
   switch (event.kind) {
     case 'connected':
+      // An attempt that was given up has nothing to say.
+      if (state.kind !== 'connecting') return wait(state, 'none');
       return wait({ kind: 'active', sinceMs: nowMs, heardMs: nowMs, backoffMs: state.backoffMs }, 'none');
     case 'closed':
       return wait(backOff(state, nowMs), 'none');

@@ -3,9 +3,9 @@
  * the value a row has when this server's schema lacks the column, so that older and newer schemas both work.
  */
 import { AgentError } from '../model/errors.ts';
-import { applyDifference, decodeValue, defaultOf, equalDecoded, shapeOf } from './value.ts';
-import type { ColumnShape, Decoded } from './value.ts';
-import type { DatabaseSchema, Row, TableUpdates2 } from './wire.ts';
+import { asRecord, excerpt, malformed, own } from './malformed.ts';
+import { applyDifference, decodeValue, defaultOf, equalDecoded, readColumnType } from './value.ts';
+import type { ColumnType, Decoded } from './value.ts';
 
 export type RowTemplate = Readonly<Record<string, Decoded>>;
 export type Tables = Readonly<Record<string, RowTemplate>>;
@@ -25,67 +25,98 @@ export interface ReplicaReader<T extends Tables> {
 
 type MutableRow = Record<string, Decoded>;
 
-interface ColumnPlan {
-  readonly shape: ColumnShape;
-  readonly initial: () => Decoded;
+interface Copy {
+  readonly rows: Map<string, MutableRow>;
+  /** The type each column has in the server's schema; null where it has no such column. */
+  readonly columns: ReadonlyMap<string, ColumnType | null>;
+  readonly template: RowTemplate;
+  readonly isInSchema: boolean;
+}
+
+/** One row update, looked at and decoded, so that carrying it out cannot fail. */
+interface Step {
+  readonly table: string;
+  readonly copy: Copy;
+  readonly uuid: string;
+  readonly kind: 'insert' | 'modify' | 'delete';
+  readonly values: MutableRow;
 }
 
 export class Replica<T extends Tables> implements ReplicaReader<T> {
-  readonly #tables = new Map<string, Map<string, MutableRow>>();
-  readonly #plans = new Map<string, Map<string, ColumnPlan>>();
+  readonly #copies = new Map<string, Copy>();
 
-  /** `schema` null makes the empty replica that stands before the first connection. */
-  constructor(templates: T, schema: DatabaseSchema | null) {
+  /**
+   * An empty replica. `schema` is the reply to `get_schema`; null makes the one that stands before the first connection.
+   * Throws `SwitchError` when the schema is malformed or gives a column a type that its template does not fit.
+   */
+  constructor(templates: T, schema: Record<string, unknown> | null) {
+    const known = schema === null ? {} : asRecord(own(schema, 'tables'), 'tables of a schema');
     for (const [table, template] of Object.entries(templates)) {
-      this.#tables.set(table, new Map());
-      const columns = schema?.tables[table]?.columns ?? {};
-      const plan = new Map<string, ColumnPlan>();
-      for (const [column, fallback] of Object.entries(template)) {
-        const type = columns[column]?.type;
-        if (type === undefined) plan.set(column, { shape: 'scalar', initial: () => fallback });
-        else plan.set(column, { shape: shapeOf(type), initial: () => defaultOf(type) });
-      }
-      this.#plans.set(table, plan);
+      const found = own(known, table);
+      const columns = found === undefined ? {} : own(asRecord(found, `a table ${table}`), 'columns');
+      this.#copies.set(table, {
+        rows: new Map(),
+        columns: readColumns(table, template, asRecord(columns, `columns of ${table}`)),
+        template,
+        isInSchema: found !== undefined,
+      });
     }
   }
 
   table<Name extends keyof T & string>(name: Name): ReadonlyMap<string, T[Name]> {
-    const rows = this.#tables.get(name);
-    if (rows === undefined) throw new AgentError('Internal', `table ${name} is not monitored`);
-    return rows as ReadonlyMap<string, RowTemplate> as ReadonlyMap<string, T[Name]>;
+    const copy = this.#copies.get(name);
+    if (copy === undefined) throw new AgentError('Internal', `table ${name} is not monitored`);
+    return copy.rows as ReadonlyMap<string, RowTemplate> as ReadonlyMap<string, T[Name]>;
   }
 
-  /** Applies `<table-updates2>` and returns exactly what changed, in the server's order. */
-  apply(updates: TableUpdates2): RowChange<T>[] {
-    const changes: RowChange<T>[] = [];
-    for (const [table, rowUpdates] of Object.entries(updates)) {
-      const rows = this.#tables.get(table);
-      const plan = this.#plans.get(table);
-      if (rows === undefined || plan === undefined) continue;
-      for (const [uuid, update] of Object.entries(rowUpdates)) {
-        const known = rows.get(uuid);
-        const inserted = update.initial ?? update.insert;
-        if (inserted !== undefined) {
-          const row = newRow(plan, inserted);
-          rows.set(uuid, row);
-          changes.push(rowChange(table, uuid, known === undefined ? 'insert' : 'modify', row));
-        } else if (update.modify !== undefined && known !== undefined) {
-          modifyRow(plan, known, update.modify);
-          changes.push(rowChange(table, uuid, 'modify', known));
-        } else if ('delete' in update && known !== undefined) {
-          rows.delete(uuid);
-          changes.push(rowChange(table, uuid, 'delete', known));
+  /** `<monitor-cond-requests>` (ovsdb-server(7)) for what both the templates and the schema have. */
+  monitorRequests(): Record<string, { columns: string[] }[]> {
+    const inSchema = [...this.#copies].filter(([, { isInSchema }]) => isInSchema);
+    return Object.fromEntries(
+      inSchema.map(([table, { columns }]) => [
+        table,
+        [{ columns: [...columns].filter(([, type]) => type !== null).map(([column]) => column) }],
+      ]),
+    );
+  }
+
+  /**
+   * Applies `<table-updates2>` (ovsdb-server(7)) and returns exactly what changed, in the server's order. Throws
+   * `SwitchError`, with nothing applied, when they are malformed or do not fit the rows that are here: the replica is
+   * out of step then and has to be fetched anew.
+   */
+  apply(updates: unknown): RowChange<T>[] {
+    return this.#read(updates).map(({ table, copy, uuid, kind, values }) => {
+      const row = kind === 'insert' ? values : (copy.rows.get(uuid) ?? values);
+      if (kind === 'delete') copy.rows.delete(uuid);
+      else copy.rows.set(uuid, row);
+      if (kind === 'modify') modifyRow(copy, row, values);
+      return rowChange<T>(table, uuid, kind, row);
+    });
+  }
+
+  #read(updates: unknown): Step[] {
+    const steps: Step[] = [];
+    for (const [table, rowUpdates] of Object.entries(asRecord(updates, 'table updates'))) {
+      const copy = this.#copies.get(table);
+      if (copy?.isInSchema !== true) continue;
+      for (const [uuid, update] of Object.entries(asRecord(rowUpdates, `updates of ${table}`))) {
+        const { kind, wire } = readRowUpdate(update, `an update of a row of ${table}`);
+        if ((kind === 'insert') === copy.rows.has(uuid)) {
+          throw malformed(`${kind} of a row of ${table} that is ${kind === 'insert' ? 'here already' : 'not here'}`);
         }
+        const values = kind === 'delete' ? {} : readRow(copy, wire, kind, table);
+        steps.push({ table, copy, uuid, kind, values });
       }
     }
-    return changes;
+    return steps;
   }
 
   /** What must happen to `this` to become `next`: the events of the time a connection was lost. */
   differenceTo(next: Replica<T>): RowChange<T>[] {
     const changes: RowChange<T>[] = [];
-    for (const [table, rows] of this.#tables) {
-      const nextRows = next.#tables.get(table) ?? new Map<string, MutableRow>();
+    for (const [table, { rows }] of this.#copies) {
+      const nextRows = next.#copies.get(table)?.rows ?? new Map<string, MutableRow>();
       for (const [uuid, row] of rows) if (!nextRows.has(uuid)) changes.push(rowChange(table, uuid, 'delete', row));
       for (const [uuid, row] of nextRows) {
         const old = rows.get(uuid);
@@ -97,19 +128,57 @@ export class Replica<T extends Tables> implements ReplicaReader<T> {
   }
 }
 
-function newRow(plan: Map<string, ColumnPlan>, wire: Row): MutableRow {
+function readColumns(
+  table: string,
+  template: RowTemplate,
+  columns: Record<string, unknown>,
+): ReadonlyMap<string, ColumnType | null> {
+  return new Map(
+    Object.entries(template).map(([column, fallback]) => {
+      const found = own(columns, column);
+      if (found === undefined) return [column, null];
+      const name = `${table}.${column}`;
+      const type = readColumnType(own(asRecord(found, `a column ${name}`), 'type'), name);
+      if (!fits(type, fallback)) throw malformed(`a schema where ${name} is of an unexpected type: ${type.shape}`);
+      return [column, type];
+    }),
+  );
+}
+
+/** Whether readers who know a column by its template can read values of this type. */
+function fits(type: ColumnType, fallback: Decoded): boolean {
+  if (fallback === null) return type.shape === 'optional' || type.shape === 'scalar';
+  if (fallback instanceof Set) return type.shape === 'set';
+  if (fallback instanceof Map) return type.shape === 'map';
+  return type.shape === 'scalar' && typeof defaultOf(type) === typeof fallback;
+}
+
+function readRowUpdate(update: unknown, what: string): { kind: Step['kind']; wire: unknown } {
+  const [member, another] = Object.entries(asRecord(update, what));
+  if (member !== undefined && another === undefined) {
+    const [kind, wire] = member;
+    if (kind === 'initial') return { kind: 'insert', wire };
+    if (kind === 'insert' || kind === 'modify' || kind === 'delete') return { kind, wire };
+  }
+  throw malformed(`${what} that is not one of initial, insert, modify, delete: ${excerpt(update)}`);
+}
+
+/** The decoded columns: all of them for `insert`, those that came for `modify`. */
+function readRow(copy: Copy, wire: unknown, kind: 'insert' | 'modify', table: string): MutableRow {
+  const record = asRecord(wire, `a row of ${table}`);
   const row: MutableRow = {};
-  for (const [column, { shape, initial }] of plan) {
-    const value = wire[column];
-    row[column] = value === undefined ? initial() : decodeValue(value, shape);
+  for (const [column, type] of copy.columns) {
+    const value = own(record, column);
+    if (type !== null && value !== undefined) row[column] = decodeValue(value, type);
+    else if (kind === 'insert') row[column] = type === null ? (copy.template[column] ?? null) : defaultOf(type);
   }
   return row;
 }
 
-function modifyRow(plan: Map<string, ColumnPlan>, row: MutableRow, wire: Row): void {
-  for (const [column, difference] of Object.entries(wire)) {
-    const shape = plan.get(column)?.shape;
-    if (shape !== undefined) row[column] = applyDifference(row[column] ?? null, difference, shape);
+function modifyRow(copy: Copy, row: MutableRow, differences: MutableRow): void {
+  for (const [column, difference] of Object.entries(differences)) {
+    const type = copy.columns.get(column) ?? null;
+    if (type !== null) row[column] = applyDifference(row[column] ?? null, difference, type);
   }
 }
 

@@ -1,6 +1,6 @@
 /** OVSDB values (RFC 7047 section 5.1) as plain TypeScript values, decided by the column's type in the schema. */
-import { AgentError } from '../model/errors.ts';
-import type { Atom, ColumnType, Value } from './wire.ts';
+import { asRecord, excerpt, isRecord, malformed, own } from './malformed.ts';
+import type { AtomicType } from './wire.ts';
 
 export type Scalar = string | number | boolean;
 /**
@@ -9,46 +9,139 @@ export type Scalar = string | number | boolean;
  */
 export type Decoded = Scalar | null | ReadonlySet<Scalar> | ReadonlyMap<Scalar, Scalar>;
 
-export type ColumnShape = 'scalar' | 'optional' | 'set' | 'map';
+/** A `<type>` of RFC 7047 section 3.2, as far as a replica needs it. */
+export type ColumnType = ScalarType | OptionalType | SetType | MapType;
+interface ScalarType {
+  readonly shape: 'scalar';
+  readonly key: AtomicType;
+}
+interface OptionalType {
+  readonly shape: 'optional';
+  readonly key: AtomicType;
+}
+interface SetType {
+  readonly shape: 'set';
+  readonly key: AtomicType;
+  readonly min: number;
+}
+interface MapType {
+  readonly shape: 'map';
+  readonly key: AtomicType;
+  readonly value: AtomicType;
+  readonly min: number;
+  /** A map of at most one pair is replaced as a whole by `modify`, as a scalar is. */
+  readonly max: number;
+}
 
-export function shapeOf(type: ColumnType): ColumnShape {
-  if (typeof type === 'string' || !('key' in type)) return 'scalar';
-  if (type.value !== undefined) return 'map';
-  if ((type.max ?? 1) !== 1) return 'set';
-  return (type.min ?? 1) === 0 ? 'optional' : 'scalar';
+/** Reads a `<type>`. Throws `SwitchError`, naming the column by `what`. */
+export function readColumnType(type: unknown, what: string): ColumnType {
+  if (typeof type === 'string') return { shape: 'scalar', key: readAtomicType(type, what) };
+  const record = asRecord(type, `a type of ${what}`);
+  const key = readAtomicType(own(record, 'key'), what);
+  const value = own(record, 'value');
+  const min = own(record, 'min') ?? 1;
+  const unlimited = own(record, 'max') ?? 1;
+  const max = unlimited === 'unlimited' ? Infinity : unlimited;
+  if ((min !== 0 && min !== 1) || typeof max !== 'number' || max < 1) {
+    throw malformed(`a type of ${what} with impossible bounds: ${excerpt(type)}`);
+  }
+  if (value !== undefined) return { shape: 'map', key, value: readAtomicType(value, what), min, max };
+  if (max > 1) return { shape: 'set', key, min };
+  return { shape: min === 0 ? 'optional' : 'scalar', key };
+}
+
+/** A `<base-type>`: the atomic type, alone or with constraints, which are the server's business. */
+function readAtomicType(type: unknown, what: string): AtomicType {
+  const name = isRecord(type) ? own(type, 'type') : type;
+  switch (name) {
+    case 'integer':
+    case 'real':
+    case 'boolean':
+    case 'string':
+    case 'uuid':
+      return name;
+    default:
+      throw malformed(`an unknown type of ${what}: ${excerpt(type)}`);
+  }
 }
 
 /** The value a new row has in a column that a monitor leaves out (RFC 7047 section 5.2.1). */
 export function defaultOf(type: ColumnType): Decoded {
-  switch (shapeOf(type)) {
+  switch (type.shape) {
     case 'map':
-      return new Map();
+      return new Map(type.min === 0 ? [] : [[zeroOf(type.key), zeroOf(type.value)]]);
     case 'set':
-      return new Set();
+      return new Set(type.min === 0 ? [] : [zeroOf(type.key)]);
     case 'optional':
       return null;
-    case 'scalar': {
-      const base = typeof type === 'string' ? type : 'key' in type ? type.key : type.type;
-      const atomic = typeof base === 'string' ? base : base.type;
-      if (atomic === 'string') return '';
-      if (atomic === 'boolean') return false;
-      if (atomic === 'uuid') return '00000000-0000-0000-0000-000000000000';
+    case 'scalar':
+      return zeroOf(type.key);
+  }
+}
+
+function zeroOf(type: AtomicType): Scalar {
+  switch (type) {
+    case 'string':
+      return '';
+    case 'boolean':
+      return false;
+    case 'uuid':
+      return '00000000-0000-0000-0000-000000000000';
+    case 'integer':
+    case 'real':
       return 0;
+  }
+}
+
+/** Throws `SwitchError` when `value` is not of this type. */
+export function decodeValue(value: unknown, type: ColumnType): Decoded {
+  switch (type.shape) {
+    case 'map':
+      return new Map(
+        membersOf(value, 'map').map((pair) => {
+          if (!Array.isArray(pair) || pair.length !== 2) throw malformed(`a pair that is none: ${excerpt(pair)}`);
+          return [decodeAtom(pair[0], type.key), decodeAtom(pair[1], type.value)];
+        }),
+      );
+    case 'set':
+      return new Set(atomsOf(value, type.key));
+    case 'optional':
+    case 'scalar': {
+      const [atom, ...others] = atomsOf(value, type.key);
+      if (others.length > 0 || (atom === undefined && type.shape === 'scalar')) {
+        throw malformed(`a set where one value is expected: ${excerpt(value)}`);
+      }
+      return atom ?? null;
     }
   }
 }
 
-export function decodeValue(value: Value, shape: ColumnShape): Decoded {
-  switch (shape) {
-    case 'map':
-      return new Map(pairsOf(value));
-    case 'set':
-      return new Set(atomsOf(value));
-    case 'optional':
-      return atomsOf(value)[0] ?? null;
-    case 'scalar':
-      return atomOf(value as Atom);
+/** The atoms of a `<set>`, which may be written as its only atom. */
+function atomsOf(value: unknown, type: AtomicType): Scalar[] {
+  const isSet = Array.isArray(value) && value[0] === 'set';
+  return isSet ? membersOf(value, 'set').map((atom) => decodeAtom(atom, type)) : [decodeAtom(value, type)];
+}
+
+function membersOf(value: unknown, tag: 'set' | 'map'): unknown[] {
+  if (Array.isArray(value) && value.length === 2 && value[0] === tag && Array.isArray(value[1])) return value[1];
+  throw malformed(`a value that is not a ${tag}: ${excerpt(value)}`);
+}
+
+function decodeAtom(atom: unknown, type: AtomicType): Scalar {
+  switch (type) {
+    case 'string':
+    case 'boolean':
+      if (typeof atom === type) return atom as string | boolean;
+      break;
+    case 'integer':
+    case 'real':
+      if (typeof atom === 'number') return atom;
+      break;
+    case 'uuid':
+      if (Array.isArray(atom) && atom.length === 2 && atom[0] === 'uuid' && typeof atom[1] === 'string') return atom[1];
+      break;
   }
+  throw malformed(`a value that is not of type ${type}: ${excerpt(atom)}`);
 }
 
 /**
@@ -56,21 +149,21 @@ export function decodeValue(value: Value, shape: ColumnShape): Decoded {
  * or (same value again) removes keys; anything else is replaced (ovsdb-server(7), "Update2 Notification"). Sets and maps
  * are changed in place: a bridge's set of 1,000 ports is not copied for one more.
  */
-export function applyDifference(current: Decoded, difference: Value, shape: ColumnShape): Decoded {
-  if (shape === 'set') {
+export function applyDifference(current: Decoded, difference: Decoded, type: ColumnType): Decoded {
+  if (type.shape === 'set') {
     const set = current as Set<Scalar>;
-    for (const atom of atomsOf(difference)) if (!set.delete(atom)) set.add(atom);
+    for (const atom of difference as Set<Scalar>) if (!set.delete(atom)) set.add(atom);
     return set;
   }
-  if (shape === 'map') {
+  if (type.shape === 'map' && type.max > 1) {
     const map = current as Map<Scalar, Scalar>;
-    for (const [key, value] of pairsOf(difference)) {
+    for (const [key, value] of difference as Map<Scalar, Scalar>) {
       if (map.get(key) === value) map.delete(key);
       else map.set(key, value);
     }
     return map;
   }
-  return decodeValue(difference, shape);
+  return difference;
 }
 
 export function equalDecoded(a: Decoded, b: Decoded): boolean {
@@ -78,25 +171,4 @@ export function equalDecoded(a: Decoded, b: Decoded): boolean {
   if (a instanceof Map && b instanceof Map)
     return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
   return a === b;
-}
-
-/** Encodes a string map, the type of `external_ids`. */
-export function stringMap(entries: Iterable<[string, string]>): Value {
-  return ['map', [...entries]];
-}
-
-function atomsOf(value: Value): Scalar[] {
-  if (Array.isArray(value) && value[0] === 'set') return value[1].map(atomOf);
-  return [atomOf(value as Atom)];
-}
-
-function pairsOf(value: Value): [Scalar, Scalar][] {
-  if (Array.isArray(value) && value[0] === 'map') return value[1].map(([key, val]) => [atomOf(key), atomOf(val)]);
-  throw new AgentError('SwitchError', `OVSDB value ${JSON.stringify(value).slice(0, 80)} is not a map`);
-}
-
-function atomOf(atom: Atom): Scalar {
-  if (!Array.isArray(atom)) return atom;
-  if (typeof atom[1] === 'string' && (atom[0] === 'uuid' || atom[0] === 'named-uuid')) return atom[1];
-  throw new AgentError('SwitchError', `OVSDB value ${JSON.stringify(atom).slice(0, 80)} is not an atom`);
 }

@@ -41,23 +41,7 @@ export interface OperationResult {
 
 /** JSON-RPC 1.0, as RFC 7047 section 4 uses it. */
 export type Message =
-  { method: string; params: unknown[]; id: unknown } | { result: unknown; error: unknown; id: unknown };
+  { method: string; params: unknown[]; id: unknown } | { result?: unknown; error: unknown; id: unknown };
 
-/** `<table-updates2>` of ovsdb-server(7): per table and row UUID exactly one of the four. */
-export type TableUpdates2 = Record<string, Record<string, RowUpdate2>>;
-export interface RowUpdate2 {
-  initial?: Row;
-  insert?: Row;
-  modify?: Row;
-  delete?: Row | null;
-}
-
-/** `<database-schema>`, RFC 7047 section 3.2, as far as a replica needs it. */
-export interface DatabaseSchema {
-  name: string;
-  version: string;
-  tables: Record<string, { columns: Record<string, { type: ColumnType }> }>;
-}
-export type ColumnType = BaseType | { key: BaseType; value?: BaseType; min?: number; max?: number | 'unlimited' };
-export type BaseType = AtomicType | { type: AtomicType };
+/** RFC 7047 section 3.2. */
 export type AtomicType = 'integer' | 'real' | 'boolean' | 'string' | 'uuid';

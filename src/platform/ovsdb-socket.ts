@@ -3,6 +3,9 @@ import { createConnection } from 'node:net';
 import { AgentError } from '../model/errors.ts';
 import type { Channel, ChannelEvents, Dial } from '../ovsdb/channel.ts';
 
+/** What a server that does not read may leave with us. The largest transaction, of 1,000 ports, has about 1 MB. */
+const unsentBytesMax = 64 * 1024 * 1024;
+
 /** `unix:PATH`. Throws `InvalidArgument` for anything else. */
 export function ovsdbDialer(endpoint: string): Dial {
   const path = /^unix:(.+)$/.exec(endpoint)?.[1];
@@ -15,28 +18,35 @@ export function ovsdbDialer(endpoint: string): Dial {
 function dialUnix(path: string, events: ChannelEvents, signal: AbortSignal): Promise<Channel> {
   return new Promise((resolve, reject) => {
     const socket = createConnection({ path, signal });
-    let failure: Error | null = null;
+    let failure: AgentError | null = null;
     let connected = false;
     socket.on('connect', () => {
       connected = true;
       resolve({
         write: (text) => {
           socket.write(text);
-        },
-        destroy: () => {
-          socket.destroy();
+          if (socket.writableLength > unsentBytesMax) {
+            socket.destroy(new Error(`more than ${unsentBytesMax} bytes wait for the server to read them`));
+          }
         },
       });
     });
     socket.on('data', (chunk: Buffer) => {
       events.onData(chunk);
     });
-    socket.on('error', (error) => {
-      failure = new AgentError('Unavailable', `cannot talk to ${path}: ${error.message}`, { cause: error });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      failure = new AgentError('Unavailable', reasons[error.code ?? ''] ?? error.message, { cause: error });
     });
     socket.on('close', () => {
       if (connected) events.onClose(failure);
-      else reject(failure ?? new AgentError('Unavailable', `connecting to ${path} was given up`));
+      else reject(failure ?? new AgentError('Unavailable', 'connecting was given up'));
     });
   });
 }
+
+/** What to do about the errors that people meet. */
+const reasons: Partial<Record<string, string>> = {
+  ENOENT: 'there is no such socket (is ovsdb-server running?)',
+  ECONNREFUSED: 'nobody listens on this socket (is ovsdb-server running?)',
+  EACCES: 'permission denied (does this process run as root?)',
+};

@@ -1,17 +1,26 @@
 /** A private Open vSwitch in a temporary folder: the real `ovsdb-server` and, with the dummy datapath, `ovs-vswitchd`. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { waitFor } from './wait-for.ts';
 
 const run = promisify(execFile);
-const schemaPath = '/usr/share/openvswitch/vswitch.ovsschema';
+const switchSchemaPath = '/usr/share/openvswitch/vswitch.ovsschema';
+const startDeadlineMs = 5_000;
+const endDeadlineMs = 5_000;
+const toolDeadlineMs = 10_000;
+
+export interface PrivateSwitchOptions {
+  readonly vswitchd?: boolean;
+  /** Another database than Open vSwitch's own: a schema as of RFC 7047 section 3.2. There is no `vsctl` then. */
+  readonly schema?: object;
+  /** Network namespace in which `ovs-vswitchd` opens real devices with its userspace datapath, instead of dummies. */
+  readonly namespace?: string;
+}
 
 export interface PrivateSwitch {
   readonly folder: string;
@@ -21,87 +30,174 @@ export interface PrivateSwitch {
   /** Runs `ovs-vsctl` against this switch and returns its output. */
   vsctl(...args: string[]): Promise<string>;
   startServer(): Promise<void>;
+  /** SIGSTOP and SIGCONT. */
+  signalServer(signal: NodeJS.Signals): void;
+  /** Resolves when the server has ended; a server that a signal does not end within the deadline is an error. */
   killServer(signal?: NodeJS.Signals): Promise<void>;
   startVswitchd(): Promise<void>;
   killVswitchd(signal?: NodeJS.Signals): Promise<void>;
+  /** SIGSTOP and SIGCONT. */
+  signalVswitchd(signal: NodeJS.Signals): void;
   /** Stops the server and deletes its database, as Proxmox VE does at every boot. */
   wipe(): Promise<void>;
   stop(): Promise<void>;
 }
 
-export async function startPrivateSwitch({ vswitchd = true }: { vswitchd?: boolean } = {}): Promise<PrivateSwitch> {
+export async function startPrivateSwitch(options: PrivateSwitchOptions = {}): Promise<PrivateSwitch> {
+  const { vswitchd = options.schema === undefined, schema, namespace } = options;
   const folder = await mkdtemp(join(tmpdir(), 'ovs-'));
   const socketPath = join(folder, 'db.sock');
   const database = join(folder, 'conf.db');
-  const env = { ...process.env, OVS_RUNDIR: folder, OVS_LOGDIR: folder, OVS_DBDIR: folder, OVS_SYSCONFDIR: folder };
-  let server: ChildProcess | null = null;
-  let daemon: ChildProcess | null = null;
+  const server = new Daemon('ovsdb-server', folder);
+  // `ip netns exec` becomes the command, so that the process started is the one to be ended.
+  const inside = namespace === undefined ? [] : ['ip', 'netns', 'exec', namespace];
+  const daemon = new Daemon('ovs-vswitchd', folder, inside);
 
   const self: PrivateSwitch = {
     folder,
     socketPath,
     endpoint: `unix:${socketPath}`,
-    async vsctl(...args) {
-      const { stdout } = await run('ovs-vsctl', [`--db=unix:${socketPath}`, '--timeout=10', ...args], { env });
-      return stdout.trim();
-    },
+    vsctl: (...args) => runTool(folder, 'ovs-vsctl', `--db=unix:${socketPath}`, '--timeout=10', ...args),
     async startServer() {
-      if (!existsSync(database)) await run('ovsdb-tool', ['create', database, schemaPath], { env });
+      if (!existsSync(database)) {
+        const schemaPath = schema === undefined ? switchSchemaPath : join(folder, 'schema');
+        if (schema !== undefined) await writeFile(schemaPath, JSON.stringify(schema));
+        await runTool(folder, 'ovsdb-tool', 'create', database, schemaPath);
+      }
       await rm(socketPath, { force: true });
-      server = spawn(
-        'ovsdb-server',
-        [database, `--remote=punix:${socketPath}`, `--unixctl=${folder}/server.ctl`, '-vconsole:off'],
-        {
-          env,
-          stdio: 'ignore',
-        },
-      );
-      await waitFor('the socket of ovsdb-server', () => existsSync(socketPath));
-      await run('ovs-vsctl', [`--db=unix:${socketPath}`, '--no-wait', '--timeout=10', 'init'], { env });
+      server.start(database, `--remote=punix:${socketPath}`);
+      await server.waitUntil('its socket', () => existsSync(socketPath));
+      if (schema === undefined) await self.vsctl('--no-wait', 'init');
     },
-    async killServer(signal = 'SIGTERM') {
-      await end(server, signal);
-      server = null;
+    signalServer(signal) {
+      server.signal(signal);
     },
+    killServer: (signal = 'SIGTERM') => server.end(signal),
     async startVswitchd() {
-      daemon = spawn(
-        'ovs-vswitchd',
-        [
-          `unix:${socketPath}`,
-          '--enable-dummy=override',
-          '--disable-system',
-          `--unixctl=${folder}/vswitchd.ctl`,
-          '-vconsole:off',
-        ],
-        { env, stdio: 'ignore' },
-      );
-      await waitFor(
-        'ovs-vswitchd',
-        async () => (await self.vsctl('--no-wait', 'get', 'Open_vSwitch', '.', 'cur_cfg')) !== '',
-      );
+      const dummy = namespace === undefined ? ['--enable-dummy=override'] : [];
+      daemon.start(`unix:${socketPath}`, ...dummy, '--disable-system');
+      await daemon.waitUntil('its first answer', () => daemon.answers());
     },
-    async killVswitchd(signal = 'SIGTERM') {
-      await end(daemon, signal);
-      daemon = null;
+    killVswitchd: (signal = 'SIGTERM') => daemon.end(signal),
+    signalVswitchd(signal) {
+      daemon.signal(signal);
     },
     async wipe() {
-      await self.killServer();
+      await server.end('SIGTERM');
       await rm(database, { force: true });
     },
     async stop() {
-      await self.killVswitchd('SIGKILL');
-      await self.killServer('SIGKILL');
+      await Promise.all([daemon.end('SIGKILL'), server.end('SIGKILL')]);
       await rm(folder, { recursive: true, force: true });
     },
   };
-  await self.startServer();
-  if (vswitchd) await self.startVswitchd();
-  return self;
+  try {
+    await self.startServer();
+    if (vswitchd) await self.startVswitchd();
+    return self;
+  } catch (error) {
+    await self.stop();
+    throw error;
+  }
 }
 
-async function end(child: ChildProcess | null, signal: NodeJS.Signals): Promise<void> {
-  if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
-  child.kill(signal);
-  await exited;
+function environment(folder: string): NodeJS.ProcessEnv {
+  return { ...process.env, OVS_RUNDIR: folder, OVS_LOGDIR: folder, OVS_DBDIR: folder, OVS_SYSCONFDIR: folder };
+}
+
+async function runTool(folder: string, command: string, ...args: string[]): Promise<string> {
+  try {
+    const options = { env: environment(folder), timeout: toolDeadlineMs, killSignal: 'SIGKILL' } as const;
+    return (await run(command, args, options)).stdout.trim();
+  } catch (cause) {
+    const { code, killed, stderr } = cause as { code?: unknown; killed?: boolean; stderr?: string };
+    const words = [command, ...args].join(' ');
+    if (code === 'ENOENT')
+      throw new Error(`${command} is missing: install the Debian package openvswitch-switch`, { cause });
+    if (killed === true) throw new Error(`${words} did not end within ${toolDeadlineMs} ms`, { cause });
+    throw new Error(`${words} failed: ${stderr ?? ''}`, { cause });
+  }
+}
+
+/** One daemon of Open vSwitch. It never outlives this process, unless that is killed with SIGKILL. */
+class Daemon {
+  readonly #name: string;
+  readonly #prefix: readonly string[];
+  readonly #folder: string;
+  readonly #controlPath: string;
+  readonly #logPath: string;
+  /** What the running daemon wrote to its error output: of a start that fails, the reason. */
+  #errors = '';
+  #child: ChildProcess | null = null;
+  #exited: Promise<void> = Promise.resolve();
+  #failure: Error | null = null;
+
+  /** `prefix` are words before the command. */
+  constructor(name: string, folder: string, prefix: readonly string[] = []) {
+    this.#prefix = prefix;
+    this.#name = name;
+    this.#folder = folder;
+    this.#controlPath = join(folder, `${name}.ctl`);
+    this.#logPath = join(folder, `${name}.log`);
+  }
+
+  start(...args: string[]): void {
+    if (this.#child !== null) throw new Error(`${this.#name} runs already`);
+    const options = [`--unixctl=${this.#controlPath}`, `--log-file=${this.#logPath}`, '-vconsole:off'];
+    const [file = this.#name, ...words] = [...this.#prefix, this.#name, ...args, ...options];
+    const child = spawn(file, words, { env: environment(this.#folder), stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#child = child;
+    this.#failure = null;
+    this.#errors = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#errors += text));
+    const endNow = (): void => {
+      child.kill('SIGKILL');
+    };
+    process.once('exit', endNow);
+    this.#exited = new Promise((resolve) => {
+      const onGone = (): void => {
+        process.off('exit', endNow);
+        if (this.#child === child) this.#child = null;
+        resolve();
+      };
+      child.once('error', (cause) => {
+        this.#failure = new Error(`${this.#name} cannot be run (Debian package openvswitch-switch)`, { cause });
+        onGone();
+      });
+      child.once('close', onGone);
+    });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (this.#child === null) throw new Error(`${this.#name} does not run: no ${signal}`);
+    this.#child.kill(signal);
+  }
+
+  async waitUntil(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+    await waitFor(
+      `${what} from ${this.#name}, or its end,`,
+      async () => this.#child === null || (await condition()),
+      startDeadlineMs,
+    );
+    if (this.#child !== null) return;
+    throw this.#failure ?? new Error(`${this.#name} ended before ${what}: ${this.#errors}`);
+  }
+
+  async answers(): Promise<boolean> {
+    return (await runTool(this.#folder, 'ovs-appctl', `--target=${this.#controlPath}`, 'version')) !== '';
+  }
+
+  async end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    if (child === null) return;
+    child.kill(signal);
+    // A daemon that is stopped by SIGSTOP, or hangs, takes no other signal.
+    const force = setTimeout(() => {
+      this.#failure = new Error(`${this.#name} did not end within ${endDeadlineMs} ms of ${signal}; it was killed`);
+      child.kill('SIGKILL');
+    }, endDeadlineMs);
+    await this.#exited;
+    clearTimeout(force);
+    if (this.#failure !== null) throw this.#failure;
+  }
 }

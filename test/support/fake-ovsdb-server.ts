@@ -1,0 +1,363 @@
+/**
+ * A second implementation of `ovsdb-server` for one small schema, in memory or on a socket. It complains about what a
+ * client must not send; tests override single methods, or what is written, to make it misbehave.
+ */
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:net';
+import type { Server, Socket } from 'node:net';
+import type { Channel, ChannelEvents, Dial } from '../../src/ovsdb/channel.ts';
+import { JsonStream } from '../../src/ovsdb/json-stream.ts';
+import type { Operation, OperationResult, Row, Value } from '../../src/ovsdb/wire.ts';
+
+/** One column of each shape. Also for the real server, with which this one has to agree. */
+export const thingSchema = {
+  name: 'Things',
+  version: '1.0.0',
+  tables: {
+    Thing: {
+      columns: {
+        name: { type: 'string' },
+        size: { type: 'integer' },
+        label: { type: { key: 'string', min: 0, max: 1 } },
+        tags: { type: { key: 'string', min: 0, max: 'unlimited' } },
+        ids: { type: { key: 'string', value: 'string', min: 0, max: 'unlimited' } },
+        pair: { type: { key: 'string', value: 'string', min: 0, max: 1 } },
+        some: { type: { key: 'integer', min: 1, max: 5 } },
+      },
+      isRoot: true,
+    },
+  },
+};
+
+export const thingTables = {
+  Thing: {
+    name: '',
+    size: 0,
+    label: null as string | null,
+    tags: new Set<string>() as ReadonlySet<string>,
+    ids: new Map<string, string>() as ReadonlyMap<string, string>,
+    pair: new Map<string, string>() as ReadonlyMap<string, string>,
+    some: new Set<number>() as ReadonlySet<number>,
+  },
+};
+export type ThingTables = typeof thingTables;
+
+const defaults: Row = {
+  name: '',
+  size: 0,
+  label: ['set', []],
+  tags: ['set', []],
+  ids: ['map', []],
+  pair: ['map', []],
+  some: 0,
+};
+
+export interface FakeRequest {
+  readonly method: string;
+  readonly params: unknown[];
+  readonly id: unknown;
+}
+
+type Handler = (request: FakeRequest, connection: FakeConnection) => void;
+
+class FakeConnection {
+  readonly server: FakeOvsdbServer;
+  readonly received: FakeRequest[] = [];
+  readonly #write: (bytes: Uint8Array) => void;
+  readonly #end: () => void;
+  readonly #stream = new JsonStream();
+  #bytesLeft: number;
+  sentBytes = 0;
+  monitorId: unknown = undefined;
+
+  constructor(server: FakeOvsdbServer, write: (bytes: Uint8Array) => void, end: () => void) {
+    this.server = server;
+    this.#write = write;
+    this.#end = end;
+    this.#bytesLeft = server.cutAfterBytes.shift() ?? Infinity;
+  }
+
+  /** Writes the messages as one chunk. */
+  send(...messages: unknown[]): void {
+    this.sendBytes(Buffer.from(messages.map((message) => JSON.stringify(message)).join('')));
+  }
+
+  /** Closes the connection in the middle when the server was told to cut it there. */
+  sendBytes(bytes: Uint8Array): void {
+    const part = bytes.subarray(0, this.#bytesLeft);
+    this.#bytesLeft -= part.length;
+    this.sentBytes += part.length;
+    this.#write(part);
+    if (this.#bytesLeft === 0) this.close();
+  }
+
+  close(): void {
+    this.#end();
+    this.server.forget(this);
+  }
+
+  receive(bytes: Uint8Array): void {
+    for (const value of this.#stream.push(bytes)) {
+      const request = value as FakeRequest;
+      this.received.push(request);
+      if (typeof request.method !== 'string') continue;
+      const handler = this.server.on.get(request.method) ?? this.server.behave;
+      handler(request, this);
+    }
+  }
+}
+
+export class FakeOvsdbServer {
+  readonly connections: FakeConnection[] = [];
+  /** Instead of what a good server does; `behave` is that. */
+  readonly on = new Map<string, Handler>();
+  /** How many bytes the next connections get before they are closed, one after another. */
+  readonly cutAfterBytes: number[] = [];
+  readonly #sockets = new Set<Socket>();
+  #rows = new Map<string, Row>();
+  #lockQueue: FakeConnection[] = [];
+  #listener: Server | null = null;
+
+  get latest(): FakeConnection {
+    const connection = this.connections.at(-1);
+    if (connection === undefined) throw new Error('nobody has connected');
+    return connection;
+  }
+
+  /** Connects in memory, without a socket. Everything arrives in a microtask of its own, in order. */
+  readonly dial: Dial = async (events, signal) => {
+    await Promise.resolve();
+    return this.#accept(events, signal);
+  };
+
+  #accept(events: ChannelEvents, signal: AbortSignal): Channel {
+    let isOpen = true;
+    const later = (callback: () => void): void => {
+      queueMicrotask(() => {
+        if (isOpen) callback();
+      });
+    };
+    const connection = new FakeConnection(
+      this,
+      (bytes) => {
+        later(() => {
+          events.onData(bytes);
+        });
+      },
+      () => {
+        later(() => {
+          isOpen = false;
+          events.onClose(null);
+        });
+      },
+    );
+    this.connections.push(connection);
+    signal.addEventListener('abort', () => {
+      isOpen = false;
+      this.forget(connection);
+    });
+    return {
+      write: (text) => {
+        later(() => {
+          connection.receive(Buffer.from(text));
+        });
+      },
+    };
+  }
+
+  async listen(path: string): Promise<void> {
+    const listener = createServer((socket) => {
+      this.#sockets.add(socket);
+      const connection = new FakeConnection(
+        this,
+        (bytes) => socket.write(bytes),
+        () => socket.end(),
+      );
+      this.connections.push(connection);
+      socket.on('data', (chunk: Buffer) => {
+        connection.receive(chunk);
+      });
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        this.#sockets.delete(socket);
+        this.forget(connection);
+      });
+    });
+    this.#listener = listener;
+    await new Promise<void>((resolve, reject) => {
+      listener.once('error', reject);
+      listener.listen(path, resolve);
+    });
+  }
+
+  async close(): Promise<void> {
+    const listener = this.#listener;
+    if (listener === null) return;
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((resolve) => listener.close(resolve));
+  }
+
+  /** Sockets stay open, and what the client writes stays with it. */
+  stopReading(): void {
+    for (const socket of this.#sockets) socket.pause();
+  }
+
+  /** What a connection that is over held. */
+  forget(connection: FakeConnection): void {
+    const wasOwner = this.#lockQueue[0] === connection;
+    this.#lockQueue = this.#lockQueue.filter((other) => other !== connection);
+    connection.monitorId = undefined;
+    const owner = this.#lockQueue[0];
+    if (wasOwner && owner !== undefined) owner.send({ method: 'locked', params: ['things'], id: null });
+  }
+
+  readonly behave = (request: FakeRequest, connection: FakeConnection): void => {
+    const reply = (result: unknown): void => {
+      connection.send({ id: request.id, result, error: null });
+    };
+    switch (request.method) {
+      case 'echo':
+        reply(request.params);
+        break;
+      case 'get_schema':
+        if (request.params[0] === thingSchema.name) reply(thingSchema);
+        else connection.send({ id: request.id, error: { error: 'unknown database', details: 'no such database' } });
+        break;
+      case 'lock':
+        if (!this.#lockQueue.includes(connection)) this.#lockQueue.push(connection);
+        reply({ locked: this.#lockQueue[0] === connection });
+        break;
+      case 'monitor_cond_since': {
+        if (connection.monitorId !== undefined) throw new Error('misuse: a second monitor');
+        connection.monitorId = request.params[1];
+        const rows = [...this.#rows].map(([uuid, row]): [string, unknown] => [uuid, { initial: withoutDefaults(row) }]);
+        reply([false, randomUUID(), rows.length === 0 ? {} : { Thing: Object.fromEntries(rows) }]);
+        break;
+      }
+      case 'transact':
+        this.#transact(request.params.slice(1) as Operation[], connection, reply);
+        break;
+      default:
+        throw new Error(`misuse: ${request.method}`);
+    }
+  };
+
+  /** Somebody else's transaction. */
+  put(uuid: string, row: Row | null): void {
+    const rows = new Map(this.#rows);
+    if (row === null) rows.delete(uuid);
+    else rows.set(uuid, { ...defaults, ...row });
+    this.#commit(rows);
+  }
+
+  #transact(operations: Operation[], connection: FakeConnection, reply: (result: unknown) => void): void {
+    const rows = new Map(this.#rows);
+    const results: (OperationResult | null)[] = [];
+    for (const operation of operations) {
+      const result = this.#execute(rows, operation, connection);
+      results.push(result);
+      if (result.error === undefined) continue;
+      reply([...results, ...operations.slice(results.length).map(() => null)]);
+      return;
+    }
+    this.#commit(rows);
+    reply(results);
+  }
+
+  #execute(rows: Map<string, Row>, operation: Operation, connection: FakeConnection): OperationResult {
+    if ('table' in operation && operation.table !== 'Thing') {
+      return { error: 'syntax error', details: `No table named ${operation.table}.` };
+    }
+    switch (operation.op) {
+      case 'comment':
+        return {};
+      case 'assert':
+        return this.#lockQueue[0] === connection ? {} : { error: 'not owner', details: 'Asserted lock not held.' };
+      case 'insert': {
+        const uuid = operation.uuid ?? randomUUID();
+        if (rows.has(uuid)) return { error: 'duplicate uuid', details: uuid };
+        rows.set(uuid, { ...defaults, ...operation.row });
+        return { uuid: ['uuid', uuid] };
+      }
+      case 'wait': {
+        const found = matching(rows, operation.where);
+        const isThere = found.length === operation.rows.length;
+        return isThere === (operation.until === '==') ? {} : { error: 'timed out', details: '"where" not satisfied' };
+      }
+      case 'select':
+        return { rows: matching(rows, operation.where).map((uuid) => rows.get(uuid) ?? {}) };
+      case 'update':
+      case 'delete': {
+        const found = matching(rows, operation.where);
+        for (const uuid of found) {
+          if (operation.op === 'delete') rows.delete(uuid);
+          else rows.set(uuid, { ...rows.get(uuid), ...operation.row });
+        }
+        return { count: found.length };
+      }
+      case 'mutate':
+      case 'commit':
+      case 'abort':
+        throw new Error(`misuse: ${operation.op} is not played by this server`);
+    }
+  }
+
+  /** The update goes out before the reply, as ovsdb-server sends it. */
+  #commit(rows: Map<string, Row>): void {
+    const updates = new Map<string, unknown>();
+    for (const uuid of this.#rows.keys()) if (!rows.has(uuid)) updates.set(uuid, { delete: null });
+    for (const [uuid, row] of rows) {
+      const old = this.#rows.get(uuid);
+      if (old === undefined) updates.set(uuid, { insert: withoutDefaults(row) });
+      else if (old !== row) updates.set(uuid, { modify: differences(old, row) });
+    }
+    this.#rows = rows;
+    if (updates.size === 0) return;
+    for (const connection of this.connections) {
+      if (connection.monitorId === undefined) continue;
+      const params = [connection.monitorId, randomUUID(), { Thing: Object.fromEntries(updates) }];
+      connection.send({ method: 'update3', params, id: null });
+    }
+  }
+}
+
+function matching(rows: Map<string, Row>, where: readonly [string, string, Value][]): string[] {
+  const [condition] = where;
+  if (condition === undefined) return [...rows.keys()];
+  const [column, func, value] = condition;
+  if (func !== '==') throw new Error(`misuse: the condition ${func} is not played by this server`);
+  return [...rows]
+    .filter(([uuid, row]) => isSame(column === '_uuid' ? ['uuid', uuid] : row[column], value))
+    .map(([uuid]) => uuid);
+}
+
+const isSame = (a: Value | undefined, b: Value | undefined): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+function withoutDefaults(row: Row): Row {
+  return Object.fromEntries(Object.entries(row).filter(([column, value]) => !isSame(value, defaults[column])));
+}
+
+function differences(old: Row, row: Row): Row {
+  const changed = Object.entries(row).filter(([column, value]) => !isSame(value, old[column]));
+  return Object.fromEntries(changed.map(([column, value]) => [column, differenceOf(column, old[column], value)]));
+}
+
+function differenceOf(column: string, old: Value | undefined, now: Value): Value {
+  if (column === 'ids') return ['map', toggled(members(old), members(now)) as [string, string][]];
+  return column === 'tags' || column === 'some' ? ['set', toggled(members(old), members(now)) as string[]] : now;
+}
+
+/** What is in only one of both; of a map's changed key, the new pair. */
+function toggled(old: unknown[], now: unknown[]): unknown[] {
+  const keyOf = (member: unknown): unknown => (Array.isArray(member) ? (member as unknown[])[0] : member);
+  const isIn = (list: unknown[], member: unknown): boolean =>
+    list.some((other) => JSON.stringify(other) === JSON.stringify(member));
+  const added = now.filter((member) => !isIn(old, member));
+  const gone = old.filter((member) => !now.some((other) => keyOf(other) === keyOf(member)));
+  return [...added, ...gone];
+}
+
+function members(value: Value | undefined): unknown[] {
+  if (Array.isArray(value) && (value[0] === 'set' || value[0] === 'map')) return value[1];
+  return value === undefined ? [] : [value];
+}

@@ -9,13 +9,16 @@ import { dirname, join } from 'node:path';
 import { authoriseByUid } from './api/dbus/authorise.ts';
 import { createDispatcher } from './api/dbus/dispatch.ts';
 import { createEmitter } from './api/dbus/emitter.ts';
+import type { Emitter } from './api/dbus/emitter.ts';
 import { busName, objectPath } from './api/dbus/port-agent-interface.ts';
+import type { portAgentInterface } from './api/dbus/port-agent-interface.ts';
 import { portAgentObject } from './api/port-agent-object.ts';
 import type { Service } from './api/service.ts';
 import { planManagedBlock, portNamesOf } from './interfaces/managed-block.ts';
 import type { Block } from './ledger/block.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { AgentError, errorTable, toAgentError } from './model/errors.ts';
+import type { Config } from './model/config.ts';
 import { parsePhase } from './model/lifecycle.ts';
 import { parseVmid } from './model/names.ts';
 import { OvsdbClient } from './ovsdb/client.ts';
@@ -28,12 +31,13 @@ import { GuestFiles, readClusterName } from './platform/guest-files.ts';
 import { InterfacesFile } from './platform/interfaces-file.ts';
 import { openLedgerFile } from './platform/ledger-file.ts';
 import { LinkMonitor, Links } from './platform/links.ts';
-import { createLog } from './platform/log.ts';
+import { createLog, OnceLog } from './platform/log.ts';
 import type { Log } from './platform/log.ts';
 import { ovsdbDialer } from './platform/ovsdb-socket.ts';
 import { drainSpool } from './platform/spool.ts';
 import { systemTimers, wallClockMs } from './platform/timers.ts';
 import { startWatchdog } from './platform/watchdog.ts';
+import type { Recorder } from './ports/contracts.ts';
 import { PortEngine } from './ports/engine.ts';
 import { switchTables } from './ports/switch-view.ts';
 import { switchLock } from './ports/transaction.ts';
@@ -78,38 +82,108 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
 }
 
+/** What every part of the service is wired with. */
+interface Context {
+  readonly config: Config;
+  readonly bus: string | null;
+  readonly node: string;
+  readonly log: Log;
+  readonly troubles: OnceLog;
+  readonly stopSignal: AbortSignal;
+  /** Undoes what was opened; run backwards, however the service ends. */
+  readonly closers: (() => unknown)[];
+  /** The name is ours and the engine works. */
+  isRunning: boolean;
+}
+
 async function run(
-  { config, bus: busOption }: { config: Awaited<ReturnType<typeof readConfigFile>>['config']; bus: string | null },
+  options: { config: Config; bus: string | null },
   log: Log,
   stopSignal: AbortSignal,
 ): Promise<number> {
   const node = hostname().split('.')[0] ?? 'localhost';
+  const context: Context = {
+    ...options,
+    node,
+    log,
+    troubles: new OnceLog(log),
+    stopSignal,
+    closers: [],
+    isRunning: false,
+  };
+  try {
+    const { ledger, ledgerLost, recorder } = await openLedger(context);
+    const face = new Face(ledger);
+    const { engine, service, start } = await wireEngine(context, ledger, recorder, face);
+    await serveOnBus(context, service, face);
+    await start();
+    keepWatch(context, engine, ledger);
+    log('info', `ovs-port-agent ${version} serves ${busName}; managed bridges: ${options.config.bridges.join(', ')}`);
+    log('info', `stopping on ${await untilStopped(stopSignal, ledgerLost)}`);
+    return 0;
+  } finally {
+    // Unreferenced: it only matters when something below hangs.
+    setTimeout(() => process.exit(errorTable.Timeout.exit), stopDeadlineMs).unref();
+    for (const close of context.closers.reverse()) await close();
+  }
+}
+
+async function openLedger(
+  context: Context,
+): Promise<{ ledger: Ledger; ledgerLost: Promise<Error>; recorder: Recorder }> {
+  const { config, node, log, stopSignal, closers } = context;
   await mkdir(config.state_dir, { recursive: true, mode: 0o750 });
   await mkdir(dirname(config.ledger_path), { recursive: true, mode: 0o750 });
-  const ledgerLock = await acquireFlock(`${config.ledger_path}.lock`, {
-    deadlineMs: ledgerLockDeadlineMs,
-    signal: stopSignal,
-  });
+  const lockPath = `${config.ledger_path}.lock`;
+  const lock = await acquireFlock(lockPath, { deadlineMs: ledgerLockDeadlineMs, signal: stopSignal });
+  closers.push(() => lock.release());
   const store = await openLedgerFile(config.ledger_path);
   const ledger = await Ledger.open(store, { nowMs: wallClockMs, host: node });
-  if (ledger.tampered)
+  closers.push(async () => {
+    // The last block, so that the next start knows that nothing was left half done.
+    if (context.isRunning) await recordRun(context, ledger, 'stop');
+    await ledger.close();
+  });
+  if (ledger.tampered) {
     log('error', `the ledger ${config.ledger_path} was altered: ${ledger.tamperedAt?.reason ?? ''}; it is read-only`);
-
+  }
   const endedInOrder = isStopBlock((await ledger.query({ limit: 1 }))[0]);
-  const recordRun = (action: 'start' | 'stop'): Promise<unknown> =>
-    ledger
-      .append({
-        category: 'settings',
-        action,
-        metadata: { user: 'root', uid: process.getuid?.() ?? 0, host: node, plugin: 'agent', cause: action },
-        data: { version, bridges: [...config.bridges] },
-      })
-      .catch((error: unknown) => {
-        log('warning', `the ledger has no record of this ${action}: ${toAgentError(error).message}`);
-      });
+  const recorder: Recorder = {
+    append: (draft) => ledger.append(draft),
+    writeAheadAll: (drafts, action) => ledger.writeAheadAll(drafts, action),
+    abandon: (block, reason) => ledger.abandon(block, reason),
+    // A run that ended in order left nothing open; and what happened before the host started cannot be seen any more,
+    // because Proxmox VE deletes the switch's database at every boot.
+    inDoubt: () => (endedInOrder ? [] : ledger.inDoubt().filter((block) => Date.parse(block.timestamp) > bootedAtMs())),
+  };
+  return { ledger, ledgerLost: lock.lost, recorder };
+}
 
+/** Only of a run that took the name, so that a second service that gives up leaves no trace of a run. */
+async function recordRun({ config, node, log }: Context, ledger: Ledger, action: 'start' | 'stop'): Promise<void> {
+  try {
+    await ledger.append({
+      category: 'settings',
+      action,
+      metadata: { user: 'root', uid: process.getuid?.() ?? 0, host: node, plugin: 'agent', cause: action },
+      data: { version, bridges: [...config.bridges] },
+    });
+  } catch (error) {
+    log('warning', `the ledger has no record of this ${action}: ${toAgentError(error).message}`);
+  }
+}
+
+async function wireEngine(
+  context: Context,
+  ledger: Ledger,
+  recorder: Recorder,
+  face: Face,
+): Promise<{ engine: PortEngine; service: Service; start: () => Promise<void> }> {
+  const { config, node, log, troubles, closers } = context;
   const links = new Links();
-  const guests = new GuestFiles(config.pve_dir, parseGuestConfig);
+  closers.push(() => {
+    links.close();
+  });
   const ovsdb = new OvsdbClient({
     dial: ovsdbDialer(config.ovsdb),
     timers: systemTimers,
@@ -122,29 +196,23 @@ async function run(
       if (error.cause instanceof Error && error.cause.stack !== undefined) log('debug', error.cause.stack);
     },
   });
-  const interfacesFile = new InterfacesFile({
-    path: config.interfaces_path,
-    stateDir: config.state_dir,
-    plan: (text, ports) => planManagedBlock(text, ports, config.managed_block_tag, portNamesOf(config.naming_template)),
+  closers.push(() => {
+    ovsdb.stop();
   });
+  const guests = new GuestFiles(config.pve_dir, parseGuestConfig);
   const cluster = await readClusterName(config.pve_dir, node);
-  const troubles = new OnceLog(log);
-
   const engine = new PortEngine({
     switch: ovsdb,
     replica: () => ovsdb.replica,
     links,
     guests,
-    recorder: {
-      append: (draft) => ledger.append(draft),
-      writeAheadAll: (drafts, action) => ledger.writeAheadAll(drafts, action),
-      abandon: (block, reason) => ledger.abandon(block, reason),
-      // A run that ended in order left nothing open; and what happened before the host started cannot be seen any more,
-      // because Proxmox VE deletes the switch's database at every boot.
-      inDoubt: () =>
-        endedInOrder ? [] : ledger.inDoubt().filter((block) => Date.parse(block.timestamp) > bootedAtMs()),
-    },
-    listing: interfacesFile,
+    recorder,
+    listing: new InterfacesFile({
+      path: config.interfaces_path,
+      stateDir: config.state_dir,
+      plan: (text, ports) =>
+        planManagedBlock(text, ports, config.managed_block_tag, portNamesOf(config.naming_template)),
+    }),
     bindingsStore: new BindingsFile(join(config.state_dir, 'bindings.json')),
     clock: systemTimers,
     host: node,
@@ -156,52 +224,72 @@ async function run(
     namingTemplate: config.naming_template,
     debounceMs: config.debounce_ms,
     events: {
-      portAdded: (port, bridge) => {
-        log('debug', `port ${port} is on ${bridge}`);
-        emitter.signal('PortAdded', [port, bridge]);
-      },
-      portRemoved: (port) => {
-        log('debug', `port ${port} is gone`);
-        emitter.signal('PortRemoved', [port]);
-      },
-      portChanged: (port, columns) => {
-        emitter.signal('PortChanged', [port, columns]);
-      },
+      portAdded: (port, bridge) => face.emitter?.signal('PortAdded', [port, bridge]),
+      portRemoved: (port) => face.emitter?.signal('PortRemoved', [port]),
+      portChanged: (port, columns) => face.emitter?.signal('PortChanged', [port, columns]),
       trouble: (error) => {
         troubles.write(error.message);
       },
     },
   });
+  closers.push(() => engine.stop());
   ovsdb.listen({
     onChanges: (changes) => {
       engine.onSwitchChanges(changes);
     },
     onState: (problem) => {
-      log(
-        problem === null ? 'info' : 'warning',
-        problem === null ? `connected to Open vSwitch at ${config.ovsdb}` : problem.message,
-      );
+      if (problem === null) log('info', `connected to Open vSwitch at ${config.ovsdb}`);
+      else log('warning', problem.message);
       engine.onSwitchState(problem);
-      emitter.propertiesChanged(['OvsdbConnected']);
+      face.emitter?.propertiesChanged(['OvsdbConnected']);
     },
   });
   const monitor = new LinkMonitor((names) => {
     engine.onLinkChanges(names);
   });
+  closers.push(() => {
+    monitor.close();
+  });
+  const service: Service = { version, node, engine, ledger, notices: () => guests.problems() };
+  const start = async (): Promise<void> => {
+    monitor.start();
+    ovsdb.start();
+    await engine.start();
+    context.isRunning = true;
+    void recordRun(context, ledger, 'start');
+  };
+  return { engine, service, start };
+}
 
+/** The service's signals, once there is a bus to send them on. */
+class Face {
+  emitter: Emitter<typeof portAgentInterface> | null = null;
+
+  constructor(ledger: Ledger) {
+    ledger.onAppended((block) =>
+      this.emitter?.signal('BlockAppended', [BigInt(block.height), block.category, block.hash]),
+    );
+  }
+}
+
+async function serveOnBus(
+  { config, bus: address, log, stopSignal, closers }: Context,
+  service: Service,
+  face: Face,
+): Promise<void> {
   const bus = await Bus.connect(
     {
-      address: busOption ?? config.bus ?? systemBusAddress(process.env),
+      address: address ?? config.bus ?? systemBusAddress(process.env),
       onState: (state) => {
-        log(
-          state.kind === 'connected' ? 'info' : 'warning',
-          `bus ${state.kind}${'reason' in state ? `: ${state.reason}` : ''}`,
-        );
+        if (state.kind === 'disconnected') log('warning', `the bus is gone: ${state.reason}`);
+        else if (state.kind === 'connected') log('info', 'connected to the bus again');
       },
     },
     { deadlineMs: busDeadlineMs, signal: stopSignal },
   );
-  const service: Service = { version, node, engine, ledger, notices: () => guests.problems() };
+  closers.push(() => {
+    bus.close();
+  });
   const authorise = authoriseByUid(process.getuid?.() ?? 0);
   const served = portAgentObject(service, authorise);
   bus.serve(
@@ -215,17 +303,16 @@ async function run(
       },
     }),
   );
-  // Before the name: a service that answers while it cannot be called is no service.
   await bus.ownName(busName);
-  const emitter = createEmitter(bus, objectPath, served);
-  ledger.onAppended((block) => {
-    emitter.signal('BlockAppended', [BigInt(block.height), block.category, block.hash]);
-  });
+  face.emitter = createEmitter(bus, objectPath, served);
+}
 
-  void recordRun('start');
-  monitor.start();
-  ovsdb.start();
-  await engine.start();
+/** What goes on beside the calls: the spool, SIGHUP, the watchdog. */
+function keepWatch(
+  { config, node, log, troubles, stopSignal, closers }: Context,
+  engine: PortEngine,
+  ledger: Ledger,
+): void {
   const takeSpool = (): void => {
     void readSpool(join(config.state_dir, 'spool'), ledger, node, log, troubles);
   };
@@ -235,6 +322,10 @@ async function run(
     engine.wake('SIGHUP');
   };
   process.on('SIGHUP', onHangup);
+  closers.push(() => {
+    clearInterval(spoolTimer);
+    process.off('SIGHUP', onHangup);
+  });
   startWatchdog({
     env: process.env,
     healthy: () => engine.isHealthy,
@@ -243,23 +334,6 @@ async function run(
     },
     signal: stopSignal,
   });
-  log('info', `ovs-port-agent ${version} serves ${busName}; managed bridges: ${config.bridges.join(', ')}`);
-
-  const reason = await untilStopped(stopSignal, ledgerLock.lost);
-  log(reason instanceof Error ? 'error' : 'info', reason instanceof Error ? reason.message : `stopping on ${reason}`);
-  // Unreferenced: it only matters when something below hangs.
-  setTimeout(() => process.exit(errorTable.Timeout.exit), stopDeadlineMs).unref();
-  clearInterval(spoolTimer);
-  process.off('SIGHUP', onHangup);
-  bus.close();
-  monitor.close();
-  await engine.stop();
-  ovsdb.stop();
-  links.close();
-  await recordRun('stop');
-  await ledger.close();
-  await ledgerLock.release();
-  return reason instanceof Error ? errorTable.Internal.exit : 0;
 }
 
 function isStopBlock(block: Block | undefined): boolean {
@@ -286,38 +360,21 @@ async function readSpool(folder: string, ledger: Ledger, host: string, log: Log,
   }
 }
 
-/** The signal, or the error that makes going on wrong. */
-function untilStopped(stopSignal: AbortSignal, lockLost: Promise<Error>): Promise<string | Error> {
-  return Promise.race([
-    new Promise<string>((resolve) => {
-      const stopped = (): void => {
-        resolve(String(stopSignal.reason));
-      };
-      if (stopSignal.aborted) stopped();
-      else stopSignal.addEventListener('abort', stopped, { once: true });
-    }),
-    lockLost.then(
-      (error) => new AgentError('Internal', `the lock on the ledger is gone: ${error.message}`, { cause: error }),
-    ),
-  ]);
+/** Resolves with the signal; rejects when going on would be wrong. */
+async function untilStopped(stopSignal: AbortSignal, ledgerLost: Promise<Error>): Promise<string> {
+  const lost = ledgerLost.then((error) => {
+    throw new AgentError('Internal', `the lock on the ledger is gone: ${error.message}`, { cause: error });
+  });
+  const stopped = new Promise<string>((resolve) => {
+    const settle = (): void => {
+      resolve(String(stopSignal.reason));
+    };
+    if (stopSignal.aborted) settle();
+    else stopSignal.addEventListener('abort', settle, { once: true });
+  });
+  return Promise.race([stopped, lost]);
 }
 
 async function readMachineId(): Promise<string> {
   return (await readFile('/etc/machine-id', 'utf8').catch(() => '')).trim();
-}
-
-/** The same trouble, again and again, is one line. */
-class OnceLog {
-  readonly #log: Log;
-  #last = '';
-
-  constructor(log: Log) {
-    this.#log = log;
-  }
-
-  write(message: string): void {
-    if (message === this.#last) return;
-    this.#last = message;
-    this.#log('warning', message);
-  }
 }

@@ -21,3 +21,19 @@ export function createLog(maxLevel: LogLevel, env: NodeJS.ProcessEnv = process.e
     );
   };
 }
+
+/** The same trouble, again and again, is one line. */
+export class OnceLog {
+  readonly #log: Log;
+  #last = '';
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  write(message: string): void {
+    if (message === this.#last) return;
+    this.#last = message;
+    this.#log('warning', message);
+  }
+}

@@ -11,7 +11,7 @@ import type { Vmid } from '../src/model/names.ts';
 import type { WantedPort } from '../src/model/port.ts';
 import { OvsdbClient } from '../src/ovsdb/client.ts';
 import type { Operation } from '../src/ovsdb/wire.ts';
-import { ovsdbDialer } from '../src/platform/ovsdb-socket.ts';
+import { ovsdbRemotes } from '../src/platform/ovsdb-socket.ts';
 import { systemTimers } from '../src/platform/timers.ts';
 import { Committer } from '../src/ports/committer.ts';
 import type { Recorder } from '../src/ports/contracts.ts';
@@ -202,9 +202,8 @@ interface Started {
 async function startCommitter(later: Later): Promise<Started> {
   const { ovs, untilApplied } = await startSwitchWithBridge(later);
   const client = new OvsdbClient({
-    dial: ovsdbDialer(ovs.endpoint),
+    remotes: ovsdbRemotes(ovs.endpoint),
     timers: systemTimers,
-    endpoint: ovs.endpoint,
     database: 'Open_vSwitch',
     tables: switchTables,
     lock: switchLock,

@@ -33,7 +33,7 @@ import { openLedgerFile } from './platform/ledger-file.ts';
 import { LinkMonitor, Links } from './platform/links.ts';
 import { createLog, OnceLog } from './platform/log.ts';
 import type { Log } from './platform/log.ts';
-import { ovsdbDialer } from './platform/ovsdb-socket.ts';
+import { ovsdbRemotes, ovsdbTlsFiles } from './platform/ovsdb-socket.ts';
 import { drainSpool } from './platform/spool.ts';
 import { systemTimers, wallClockMs } from './platform/timers.ts';
 import { startWatchdog } from './platform/watchdog.ts';
@@ -185,9 +185,9 @@ async function wireEngine(
     links.close();
   });
   const ovsdb = new OvsdbClient({
-    dial: ovsdbDialer(config.ovsdb),
+    remotes: ovsdbRemotes(config.ovsdb, ovsdbTlsFiles(config)),
     timers: systemTimers,
-    endpoint: config.ovsdb,
+    leaderOnly: config.ovsdb_leader_only,
     database: 'Open_vSwitch',
     tables: switchTables,
     lock: switchLock,

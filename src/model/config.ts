@@ -14,6 +14,7 @@ const bridge = z.string().transform((name, context) => {
   }
 });
 const absolutePath = z.string().regex(/^\//, 'expected an absolute path');
+const ovsdbEndpoint = /^(unix:\/[^,]+|(tcp|ssl):(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?)$/;
 const markerText = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'expected 1 to 64 letters, digits, dots, underscores or dashes');
@@ -25,9 +26,16 @@ const schema = z.strictObject({
   bridges: z.array(bridge).min(1).optional().describe('managed bridges; default: bridge_name and container_bridge'),
   ovsdb: z
     .string()
-    .regex(/^unix:\//, 'expected "unix:" and an absolute path')
+    .refine(
+      (text) => text.split(/, ?/).every((endpoint) => ovsdbEndpoint.test(endpoint)),
+      'expected "unix:" and an absolute path, "tcp:HOST:PORT" or "ssl:HOST:PORT"; of a cluster several, with commas',
+    )
     .default('unix:/var/run/openvswitch/db.sock')
     .describe('where ovsdb-server listens'),
+  ovsdb_key: absolutePath.optional().describe('private key of the agent, PEM, for `ssl:`'),
+  ovsdb_certificate: absolutePath.optional().describe('certificate of the agent, PEM, for `ssl:`'),
+  ovsdb_ca: absolutePath.optional().describe("authority that signed the server's certificate, PEM, for `ssl:`"),
+  ovsdb_leader_only: z.boolean().default(false).describe('of a cluster, only talk to the member that leads it'),
   interfaces_path: absolutePath.default('/etc/network/interfaces').describe('file that carries the managed block'),
   managed_block_tag: markerText.default('ovs-port-agent').describe('name in the markers and comments of that block'),
   pve_dir: absolutePath.default('/etc/pve').describe('cluster file system of Proxmox VE'),

@@ -18,9 +18,18 @@ export interface ChannelEvents {
  */
 export type Dial = (events: ChannelEvents, signal: AbortSignal) => Promise<Channel>;
 
+/** One server of a database. */
+export interface Remote {
+  /** For messages: where `dial` leads to. */
+  readonly endpoint: string;
+  readonly dial: Dial;
+}
+
 export interface Timers {
   /** Milliseconds that never go back. */
   nowMs(): number;
   /** Calls `callback` once after `delayMs`; the returned function cancels. */
   after(delayMs: number, callback: () => void): () => void;
+  /** Calls `callback` once what has arrived on channels by now was handed on; the returned function cancels. */
+  afterReceiving(callback: () => void): () => void;
 }

@@ -1,25 +1,26 @@
 /**
- * The client: connects and reconnects, keeps a replica by `monitor_cond_since` (ovsdb-server(7)), holds one named lock,
- * carries out transactions.
+ * The client: connects and reconnects, to the next server when there are several, keeps a replica by a monitor, holds one
+ * named lock, carries out transactions.
  */
 import { AgentError, toAgentError } from '../model/errors.ts';
-import type { Dial, Timers } from './channel.ts';
-import { JsonRpc } from './json-rpc.ts';
+import { callSite, withCallSite } from './call-site.ts';
+import type { Remote, Timers } from './channel.ts';
+import { Connection } from './connection.ts';
 import { handshakeDeadlineMs, transactDeadlineMs } from './limits.ts';
-import { asRecord, excerpt, malformed } from './malformed.ts';
 import { startReconnect, stepReconnect } from './reconnect.ts';
-import type { ReconnectEvent } from './reconnect.ts';
+import type { ReconnectEvent, ReconnectOptions, ReconnectState } from './reconnect.ts';
 import { Replica } from './replica.ts';
 import type { ReplicaReader, RowChange, Tables } from './replica.ts';
 import { checkTransactReply, readTransactReply } from './transact.ts';
 import type { Operation, OperationResult } from './wire.ts';
 
 export interface OvsdbClientOptions<T extends Tables> {
-  dial: Dial;
+  /** Tried in turn, beginning with the first. Several must be members of one cluster. */
+  remotes: readonly Remote[];
   timers: Timers;
-  /** For messages: where `dial` leads to. */
-  endpoint: string;
   database: string;
+  /** Only talk to the member that leads the cluster of the database, which sees every commit first. */
+  leaderOnly?: boolean;
   tables: T;
   /** Named lock (RFC 7047 section 4.1.8) asked for on every connection. */
   lock?: string;
@@ -28,6 +29,8 @@ export interface OvsdbClientOptions<T extends Tables> {
    * listener of an `EventTarget` does: it is a fault of the listener, never of the server.
    */
   onListenerError?: (error: AgentError) => void;
+  /** Back-off, probes and deadlines; default: `reconnectDefaults`. */
+  reconnect?: ReconnectOptions;
 }
 
 export interface OvsdbListener<T extends Tables> {
@@ -35,40 +38,32 @@ export interface OvsdbListener<T extends Tables> {
   onChanges?(changes: RowChange<T>[]): void;
   /** null: the replica is in step with the server. Otherwise: why it no longer is. */
   onState?(problem: AgentError | null): void;
+  /** The lock came or went: granted, stolen, or lost with the connection. */
+  onLock?(isHeld: boolean): void;
 }
 
-/** One attempt to connect and what came of it. Of an old one, nothing is taken for the new one's. */
-interface Connection {
-  /** Aborted when the connection is over. */
-  readonly over: AbortController;
-  /** null while dialling. */
-  rpc: JsonRpc | null;
-  /** The replica is in step with the server. */
-  isLive: boolean;
-  isLockHeld: boolean;
-}
-
-/** Ours to choose: the monitor's name within one connection. */
-const monitorId = 'ovs-port-agent';
-/** A zero UUID asks `monitor_cond_since` for everything. */
-const noTransaction = '00000000-0000-0000-0000-000000000000';
+const whyDropped = { RECONNECT: 'was let go to be connected anew', silence: 'does not answer' } as const;
 
 export class OvsdbClient<T extends Tables> {
   readonly #options: OvsdbClientOptions<T>;
   readonly #listeners = new Set<OvsdbListener<T>>();
   #replica: Replica<T>;
-  #reconnect: ReturnType<typeof startReconnect>;
+  #reconnect: ReconnectState;
   #cancelTick: () => void = () => undefined;
-  #connection: Connection | null = null;
+  #connection: Connection<T> | null = null;
   /** Why the last connection is over, or why there was none yet. */
   #problem: AgentError;
   #isStopped = false;
+  #attempts = 0;
 
+  /** Throws `InvalidArgument` when there is no remote. */
   constructor(options: OvsdbClientOptions<T>) {
+    if (options.remotes.length === 0) throw new AgentError('InvalidArgument', 'an OVSDB client without a remote');
     this.#options = options;
     this.#replica = new Replica(options.tables, null);
-    this.#reconnect = startReconnect(options.timers.nowMs());
-    this.#problem = new AgentError('Unavailable', `Open vSwitch at ${options.endpoint} is not connected yet`);
+    this.#reconnect = startReconnect(options.timers.nowMs(), { freeTries: options.remotes.length });
+    const endpoints = options.remotes.map(({ endpoint }) => endpoint).join(',');
+    this.#problem = new AgentError('Unavailable', `Open vSwitch at ${endpoints} is not connected yet`);
   }
 
   get replica(): ReplicaReader<T> {
@@ -86,7 +81,29 @@ export class OvsdbClient<T extends Tables> {
 
   /** Connects and goes on connecting until `stop`. */
   start(): void {
+    this.#step({ kind: 'enable' });
     this.#step({ kind: 'tick' });
+  }
+
+  /** Resolves when the replica is in step. Rejects with `Timeout`, whose cause is `problem`, when it is not in time. */
+  async ready({ deadlineMs = handshakeDeadlineMs }: { deadlineMs?: number } = {}): Promise<void> {
+    if (this.problem === null) return;
+    await new Promise<void>((resolve, reject) => {
+      const leave = this.listen({
+        onState: (problem) => {
+          if (problem !== null) return;
+          leave();
+          cancelTimer();
+          resolve();
+        },
+      });
+      const cancelTimer = this.#options.timers.after(deadlineMs, () => {
+        leave();
+        const { problem } = this;
+        const message = `not in step with Open vSwitch within ${deadlineMs} ms: ${problem?.message ?? 'it was lost again'}`;
+        reject(new AgentError('Timeout', message, { cause: problem }));
+      });
+    });
   }
 
   /** For good. What is pending rejects; listeners hear nothing more, not even of this. */
@@ -94,6 +111,12 @@ export class OvsdbClient<T extends Tables> {
     this.#isStopped = true;
     this.#cancelTick();
     this.#drop(new AgentError('Unavailable', 'the OVSDB client was stopped'));
+  }
+
+  /** Drops the connection, if there is one, backs off and connects anew: with other certificates, to another member. */
+  forceReconnect(): void {
+    this.#step({ kind: 'force-reconnect' });
+    this.#step({ kind: 'tick' });
   }
 
   listen(listener: OvsdbListener<T>): () => void {
@@ -107,158 +130,130 @@ export class OvsdbClient<T extends Tables> {
    *
    * Rejects with nothing changed: with `TransactError` (an operation or the commit was refused), `SwitchError` (the
    * request was), `Busy` (too many are pending), or with `problem` itself when there is no connection to send it on.
-   * Rejects with the outcome unknown: with `Timeout`, or with `Unavailable` when the connection broke before the reply.
+   * Rejects with the outcome unknown: with `Timeout`, or with `Unavailable` when the connection broke before the reply
+   * or the cluster lost its leader. The stack of what was sent leads to the caller.
    */
   async transact(
     operations: readonly Operation[],
     { deadlineMs = transactDeadlineMs, signal }: { deadlineMs?: number; signal?: AbortSignal | undefined } = {},
   ): Promise<OperationResult[]> {
     const connection = this.#connection;
-    if (connection?.isLive !== true || connection.rpc === null) throw this.#problem;
-    const results = await connection.rpc.request('transact', [this.#options.database, ...operations], {
-      read: (reply) => readTransactReply(reply, operations.length),
-      deadlineMs,
-      signal,
-    });
-    return checkTransactReply(operations, results);
+    if (connection?.isLive !== true) throw this.#problem;
+    const site = callSite();
+    try {
+      const results = await connection.request('transact', [this.#options.database, ...operations], {
+        read: (reply) => readTransactReply(reply, operations.length),
+        deadlineMs,
+        signal,
+        cancels: true,
+      });
+      return checkTransactReply(operations, results);
+    } catch (thrown) {
+      throw withCallSite(thrown, site);
+    }
+  }
+
+  /**
+   * Takes the lock from whoever holds it (RFC 7047 section 4.1.8), who is told so and gets it back when this connection
+   * ends. A later connection asks for it as usual. Rejects as `transact` does.
+   */
+  async steal(): Promise<void> {
+    const { lock } = this.#options;
+    const connection = this.#connection;
+    if (lock === undefined) throw new AgentError('InvalidArgument', 'this OVSDB client was made without a lock');
+    if (connection?.isLive !== true) throw this.#problem;
+    await connection.steal(lock);
   }
 
   #step(event: ReconnectEvent): void {
     if (this.#isStopped) return;
     const nowMs = this.#options.timers.nowMs();
-    const { state, action, wakeAtMs } = stepReconnect(this.#reconnect, event, nowMs);
+    const from = this.#reconnect.phase === 'RECONNECT' ? 'RECONNECT' : 'silence';
+    const { state, action, wakeAtMs } = stepReconnect(this.#reconnect, event, nowMs, this.#options.reconnect);
     this.#reconnect = state;
     // Activity comes with every message; the timer that is already set re-arms itself when it finds itself early.
-    if (event.kind !== 'activity') this.#armTick(wakeAtMs - nowMs);
+    if (event.kind !== 'activity') this.#armTick(wakeAtMs === null ? null : wakeAtMs - nowMs);
     switch (action) {
       case 'connect':
-        void this.#connect();
+        this.#step({ kind: 'connecting' });
+        this.#connect();
         break;
       case 'probe':
-        // Its reply is activity like any other; the machine keeps the deadline.
-        this.#connection?.rpc
-          ?.request('echo', [], { read: () => null, deadlineMs: handshakeDeadlineMs })
-          .catch(() => undefined);
+        this.#connection?.probe();
         break;
       case 'disconnect':
-        this.#drop(new AgentError('Unavailable', `Open vSwitch at ${this.#options.endpoint} does not answer`));
+        this.#drop(
+          new AgentError('Unavailable', `Open vSwitch at ${this.#connection?.endpoint ?? ''} ${whyDropped[from]}`),
+        );
+        this.#step({ kind: 'disconnected' });
         break;
       case 'none':
         break;
     }
   }
 
-  #armTick(delayMs: number): void {
+  #armTick(delayMs: number | null): void {
     this.#cancelTick();
-    this.#cancelTick = this.#options.timers.after(Math.max(0, delayMs), () => {
-      this.#step({ kind: 'tick' });
+    if (delayMs === null) return;
+    const { timers } = this.#options;
+    this.#cancelTick = timers.after(Math.max(0, delayMs), () => {
+      // This process may have stood still; what the server said meanwhile is heard before it is found silent.
+      this.#cancelTick = timers.afterReceiving(() => {
+        this.#step({ kind: 'receive-attempted' });
+        this.#step({ kind: 'tick' });
+      });
     });
   }
 
-  async #connect(): Promise<void> {
-    const { dial, timers } = this.#options;
-    const connection: Connection = { over: new AbortController(), rpc: null, isLive: false, isLockHeld: false };
-    this.#connection = connection;
-    try {
-      const channel = await dial(
-        {
-          onData: (chunk) => {
-            try {
-              connection.rpc?.receive(chunk);
-            } catch (thrown) {
-              this.#fail(connection, thrown);
-            }
-          },
-          onClose: (reason) => {
-            this.#fail(connection, reason ?? new AgentError('Unavailable', 'the server closed the connection'));
-          },
-        },
-        connection.over.signal,
-      );
-      if (connection !== this.#connection) return;
-      const rpc = new JsonRpc(channel, timers, {
-        onNotification: (method, params) => {
-          this.#onNotification(connection, method, params);
+  #connect(): void {
+    const { remotes, timers, database, tables, lock, leaderOnly = false } = this.#options;
+    const remote = remotes[this.#attempts++ % remotes.length] as Remote;
+    const watchesServer = leaderOnly || remotes.length > 1;
+    const connection = new Connection(
+      { remote, timers, database, tables, lock, watchesServer, leaderOnly },
+      {
+        onOpen: () => {
+          this.#step({ kind: 'connected' });
         },
         onActivity: () => {
           this.#step({ kind: 'activity' });
         },
-      });
-      connection.rpc = rpc;
-      this.#step({ kind: 'connected' });
-      await this.#synchronise(connection, rpc);
-    } catch (thrown) {
-      this.#fail(connection, thrown);
-    }
-  }
-
-  /** Each reply is used the moment it is read: a `locked` or an `update3` may follow in the same chunk. */
-  async #synchronise(connection: Connection, rpc: JsonRpc): Promise<void> {
-    const { database, tables, lock } = this.#options;
-    const deadlineMs = handshakeDeadlineMs;
-    const next = await rpc.request('get_schema', [database], {
-      read: (schema) => new Replica(tables, asRecord(schema, 'a schema')),
-      deadlineMs,
-    });
-    if (lock !== undefined) {
-      const read = (reply: unknown): void => {
-        connection.isLockHeld = asRecord(reply, 'a reply to lock')['locked'] === true;
-      };
-      await rpc.request('lock', [lock], { read, deadlineMs });
-    }
-    await rpc.request('monitor_cond_since', [database, monitorId, next.monitorRequests(), noTransaction], {
-      // [found, last transaction id, <table-updates2>]; nothing to find was named.
-      read: (reply) => {
-        if (!Array.isArray(reply)) throw malformed(`a reply to monitor_cond_since: ${excerpt(reply)}`);
-        next.apply(reply[2]);
-        this.#goLive(connection, next);
+        onLive: (replica) => {
+          this.#goLive(replica);
+        },
+        onChanges: (changes) => {
+          this.#emit(changes);
+        },
+        onLock: (isHeld) => {
+          this.#tell((listener) => listener.onLock?.(isHeld));
+        },
+        onFailure: (thrown) => {
+          const error = toAgentError(thrown);
+          const message = `Open vSwitch at ${remote.endpoint}: ${error.message}`;
+          this.#drop(new AgentError('Unavailable', message, { cause: error }));
+          this.#step({ kind: 'disconnected' });
+        },
       },
-      deadlineMs,
-    });
+    );
+    this.#connection = connection;
+    void connection.open();
   }
 
-  #goLive(connection: Connection, next: Replica<T>): void {
+  #goLive(next: Replica<T>): void {
     const changes = this.#replica.differenceTo(next);
     this.#replica = next;
-    connection.isLive = true;
+    // When this connection is lost, the other servers are asked at once.
+    this.#reconnect = { ...this.#reconnect, freeTries: this.#options.remotes.length };
     this.#tell((listener) => listener.onState?.(null));
     this.#emit(changes);
-  }
-
-  #onNotification(connection: Connection, method: string, params: unknown[]): void {
-    switch (method) {
-      case 'update3':
-        // ovsdb-server(7): [monitor id, last transaction id, <table-updates2>].
-        if (params[0] !== monitorId) break;
-        if (!connection.isLive) throw malformed('an update3 before the reply to monitor_cond_since');
-        this.#emit(this.#replica.apply(params[2]));
-        break;
-      case 'locked':
-        if (params[0] === this.#options.lock) connection.isLockHeld = true;
-        break;
-      case 'stolen':
-        if (params[0] === this.#options.lock) connection.isLockHeld = false;
-        break;
-      default:
-      // One that a newer server knows is none of ours.
-    }
-  }
-
-  #fail(connection: Connection, thrown: unknown): void {
-    if (connection !== this.#connection) return;
-    const error = toAgentError(thrown);
-    this.#drop(
-      new AgentError('Unavailable', `Open vSwitch at ${this.#options.endpoint}: ${error.message}`, { cause: error }),
-    );
-    this.#step({ kind: 'closed' });
   }
 
   #drop(problem: AgentError): void {
     const connection = this.#connection;
     this.#connection = null;
     this.#problem = problem;
-    connection?.over.abort(problem);
-    connection?.rpc?.close(problem);
+    connection?.end(problem);
+    if (connection?.isLockHeld === true) this.#tell((listener) => listener.onLock?.(false));
     if (connection?.isLive === true) this.#tell((listener) => listener.onState?.(problem));
   }
 

@@ -1,6 +1,7 @@
 /** JSON-RPC 1.0 over one channel (RFC 7047 section 4): requests matched with replies, echo answered, limits kept. */
 import { AgentError } from '../model/errors.ts';
 import type { Channel, Timers } from './channel.ts';
+import { OvsdbError } from './errors.ts';
 import { JsonStream } from './json-stream.ts';
 import { pendingRequestsMax } from './limits.ts';
 import { excerpt, isRecord, malformed } from './malformed.ts';
@@ -20,6 +21,8 @@ export interface RequestOptions<R> {
   readonly read: (result: unknown) => R;
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** Tell the server when nobody waits any longer (RFC 7047 section 4.1.4), so that it does not go on waiting either. */
+  readonly cancels?: boolean;
 }
 
 export interface JsonRpcEvents {
@@ -48,7 +51,7 @@ export class JsonRpc {
    * an error), with `Busy` (not sent: too many requests are pending), or, after which the request may have been carried
    * out, with `Timeout` (deadline or `signal`) or `Unavailable` (connection gone before the reply).
    */
-  request<R>(method: string, params: unknown[], { read, deadlineMs, signal }: RequestOptions<R>): Promise<R> {
+  request<R>(method: string, params: unknown[], { read, deadlineMs, signal, cancels }: RequestOptions<R>): Promise<R> {
     if (this.#closed !== null) return Promise.reject(this.#closed);
     if (signal?.aborted === true) return Promise.reject(givenUp(method, signal));
     if (this.#pending.size >= pendingRequestsMax) {
@@ -68,11 +71,15 @@ export class JsonRpc {
         settle();
         reject(error);
       };
+      const giveUp = (error: AgentError): void => {
+        fail(error);
+        if (cancels === true) this.#channel.write(JSON.stringify({ method: 'cancel', params: [id], id: null }));
+      };
       const onAbort = (): void => {
-        fail(givenUp(method, signal));
+        giveUp(givenUp(method, signal));
       };
       const cancelTimer = this.#timers.after(deadlineMs, () => {
-        fail(new AgentError('Timeout', `OVSDB ${method} was not answered within ${deadlineMs} ms`));
+        giveUp(new AgentError('Timeout', `OVSDB ${method} was not answered within ${deadlineMs} ms`));
       });
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#pending.set(id, {
@@ -121,7 +128,7 @@ export class JsonRpc {
     // A reply to a request that has timed out, or to none at all: nobody waits for it.
     if (pending === undefined) return;
     if (value.error === null || value.error === undefined) pending.resolve(value.result);
-    else pending.reject(new AgentError('SwitchError', `OVSDB ${pending.method} failed: ${describe(value.error)}`));
+    else pending.reject(refused(pending.method, value.error));
   }
 
   #answer(message: Message): void {
@@ -136,11 +143,11 @@ function isMessage(value: unknown): value is Message {
   return 'result' in value || isRecord(value['error']) || typeof value['error'] === 'string';
 }
 
-/** RFC 7047 section 3.1 `<error>` as text. */
-function describe(error: unknown): string {
-  if (!isRecord(error)) return excerpt(error);
-  const { error: kind, details } = error;
-  return typeof details === 'string' ? `${excerpt(kind)}: ${excerpt(details)}` : excerpt(kind ?? error);
+/** RFC 7047 section 3.1 `<error>`; ovsdb-server also sends its string alone. */
+function refused(method: string, error: unknown): OvsdbError {
+  const { error: kind, details } = isRecord(error) ? error : { error };
+  const words = typeof details === 'string' ? `${excerpt(kind)}: ${excerpt(details)}` : excerpt(kind ?? error);
+  return new OvsdbError(typeof kind === 'string' ? kind : '', `OVSDB ${method} failed: ${words}`);
 }
 
 function givenUp(method: string, signal: AbortSignal | undefined): AgentError {

@@ -4,6 +4,7 @@
  */
 import { AgentError } from '../model/errors.ts';
 import { asRecord, excerpt, malformed, own } from './malformed.ts';
+import type { UpdateFormat } from './monitor.ts';
 import { applyDifference, decodeValue, defaultOf, equalDecoded, readColumnType } from './value.ts';
 import type { ColumnType, Decoded } from './value.ts';
 
@@ -39,6 +40,7 @@ interface Step {
   readonly copy: Copy;
   readonly uuid: string;
   readonly kind: 'insert' | 'modify' | 'delete';
+  /** Of `modify`: differences or, from an older server, whole values. */
   readonly values: MutableRow;
 }
 
@@ -81,27 +83,29 @@ export class Replica<T extends Tables> implements ReplicaReader<T> {
   }
 
   /**
-   * Applies `<table-updates2>` (ovsdb-server(7)) and returns exactly what changed, in the server's order. Throws
-   * `SwitchError`, with nothing applied, when they are malformed or do not fit the rows that are here: the replica is
-   * out of step then and has to be fetched anew.
+   * Applies updates and returns exactly what changed, in the server's order. Throws `SwitchError`, with nothing applied,
+   * when they are malformed or do not fit the rows that are here: the replica is out of step then and has to be fetched
+   * anew.
    */
-  apply(updates: unknown): RowChange<T>[] {
-    return this.#read(updates).map(({ table, copy, uuid, kind, values }) => {
+  apply(updates: unknown, format: UpdateFormat = 'table-updates2'): RowChange<T>[] {
+    return this.#read(updates, format).map(({ table, copy, uuid, kind, values }) => {
       const row = kind === 'insert' ? values : (copy.rows.get(uuid) ?? values);
       if (kind === 'delete') copy.rows.delete(uuid);
       else copy.rows.set(uuid, row);
-      if (kind === 'modify') modifyRow(copy, row, values);
+      if (kind === 'modify' && format === 'table-updates2') modifyRow(copy, row, values);
+      else if (kind === 'modify') Object.assign(row, values);
       return rowChange<T>(table, uuid, kind, row);
     });
   }
 
-  #read(updates: unknown): Step[] {
+  #read(updates: unknown, format: UpdateFormat): Step[] {
     const steps: Step[] = [];
     for (const [table, rowUpdates] of Object.entries(asRecord(updates, 'table updates'))) {
       const copy = this.#copies.get(table);
       if (copy?.isInSchema !== true) continue;
       for (const [uuid, update] of Object.entries(asRecord(rowUpdates, `updates of ${table}`))) {
-        const { kind, wire } = readRowUpdate(update, `an update of a row of ${table}`);
+        const what = `an update of a row of ${table}`;
+        const { kind, wire } = (format === 'table-updates2' ? readRowUpdate2 : readRowUpdate)(update, what);
         if ((kind === 'insert') === copy.rows.has(uuid)) {
           throw malformed(`${kind} of a row of ${table} that is ${kind === 'insert' ? 'here already' : 'not here'}`);
         }
@@ -153,7 +157,17 @@ function fits(type: ColumnType, fallback: Decoded): boolean {
   return type.shape === 'scalar' && typeof defaultOf(type) === typeof fallback;
 }
 
+/** RFC 7047 section 4.1.6: what the row was, what it is, or both. */
 function readRowUpdate(update: unknown, what: string): { kind: Step['kind']; wire: unknown } {
+  const record = asRecord(update, what);
+  const [old, wire] = [own(record, 'old'), own(record, 'new')];
+  if (old === undefined && wire === undefined) throw malformed(`${what} that has neither old nor new`);
+  if (wire === undefined) return { kind: 'delete', wire: old };
+  return { kind: old === undefined ? 'insert' : 'modify', wire };
+}
+
+/** ovsdb-server(7), "Update2 Notification". */
+function readRowUpdate2(update: unknown, what: string): { kind: Step['kind']; wire: unknown } {
   const [member, another] = Object.entries(asRecord(update, what));
   if (member !== undefined && another === undefined) {
     const [kind, wire] = member;

@@ -1,28 +1,7 @@
 /** A `transact` reply as a result or one typed error (RFC 7047 section 4.1.3). */
-import { AgentError } from '../model/errors.ts';
-import type { ErrorCode } from '../model/errors.ts';
+import { TransactError } from './errors.ts';
 import { excerpt, isRecord, malformed } from './malformed.ts';
 import type { Operation, OperationResult } from './wire.ts';
-
-/** A transaction the server refused as a whole. */
-export class TransactError extends AgentError {
-  /** The `<error>` string of the specification, for example `constraint violation`. */
-  readonly kind: string;
-  /** Index of the operation that failed; the number of operations when the commit itself did. */
-  readonly operation: number;
-
-  constructor(kind: string, operation: number, message: string) {
-    super(codeOfKind.get(kind) ?? 'SwitchError', message);
-    this.kind = kind;
-    this.operation = operation;
-  }
-}
-
-/** Kinds that mean more than "the switch refused": RFC 7047 sections 5.2.6 (wait) and 5.2.10 (assert). */
-const codeOfKind = new Map<string, ErrorCode>([
-  ['timed out', 'Conflict'],
-  ['not owner', 'Busy'],
-]);
 
 /**
  * The elements of a reply to `count` operations: one for each, one more when the commit itself failed, null for those

@@ -96,15 +96,17 @@ function zeroOf(type: AtomicType): Scalar {
 /** Throws `SwitchError` when `value` is not of this type. */
 export function decodeValue(value: unknown, type: ColumnType): Decoded {
   switch (type.shape) {
-    case 'map':
-      return new Map(
-        membersOf(value, 'map').map((pair) => {
-          if (!Array.isArray(pair) || pair.length !== 2) throw malformed(`a pair that is none: ${excerpt(pair)}`);
-          return [decodeAtom(pair[0], type.key), decodeAtom(pair[1], type.value)];
-        }),
-      );
-    case 'set':
-      return new Set(atomsOf(value, type.key));
+    case 'map': {
+      const pairs = membersOf(value, 'map').map((pair): [Scalar, Scalar] => {
+        if (!Array.isArray(pair) || pair.length !== 2) throw malformed(`a pair that is none: ${excerpt(pair)}`);
+        return [decodeAtom(pair[0], type.key), decodeAtom(pair[1], type.value)];
+      });
+      return withoutDuplicates(new Map(pairs), pairs, value);
+    }
+    case 'set': {
+      const atoms = atomsOf(value, type.key);
+      return withoutDuplicates(new Set(atoms), atoms, value);
+    }
     case 'optional':
     case 'scalar': {
       const [atom, ...others] = atomsOf(value, type.key);
@@ -114,6 +116,11 @@ export function decodeValue(value: unknown, type: ColumnType): Decoded {
       return atom ?? null;
     }
   }
+}
+
+function withoutDuplicates<C extends { readonly size: number }>(members: C, sent: unknown[], value: unknown): C {
+  if (members.size !== sent.length) throw malformed(`a value with a member twice: ${excerpt(value)}`);
+  return members;
 }
 
 /** The atoms of a `<set>`, which may be written as its only atom. */
@@ -134,6 +141,8 @@ function decodeAtom(atom: unknown, type: AtomicType): Scalar {
       if (typeof atom === type) return atom as string | boolean;
       break;
     case 'integer':
+      if (Number.isInteger(atom)) return atom as number;
+      break;
     case 'real':
       if (typeof atom === 'number') return atom;
       break;

@@ -11,6 +11,13 @@ export const systemTimers = {
       clearTimeout(timer);
     };
   },
+  /** Called from a timer: after Node.js has read its sockets, which it does between timers and immediates. */
+  afterReceiving(callback: () => void): () => void {
+    const immediate = setImmediate(callback);
+    return () => {
+      clearImmediate(immediate);
+    };
+  },
 };
 
 /** Wall-clock milliseconds since the epoch, for what is recorded. */

@@ -113,6 +113,10 @@ export class FakeOvsdbServer {
   readonly on = new Map<string, Handler>();
   /** How many bytes the next connections get before they are closed, one after another. */
   readonly cutAfterBytes: number[] = [];
+  /** The newest one it knows. */
+  monitorMethod: 'monitor_cond_since' | 'monitor_cond' | 'monitor' = 'monitor_cond_since';
+  /** How it says that it does not know a method. */
+  unknownMethod: unknown = 'unknown method';
   readonly #sockets = new Set<Socket>();
   #rows = new Map<string, Row>();
   #lockQueue: FakeConnection[] = [];
@@ -204,9 +208,13 @@ export class FakeOvsdbServer {
 
   /** What a connection that is over held. */
   forget(connection: FakeConnection): void {
+    connection.monitorId = undefined;
+    this.#leaveQueue(connection);
+  }
+
+  #leaveQueue(connection: FakeConnection): void {
     const wasOwner = this.#lockQueue[0] === connection;
     this.#lockQueue = this.#lockQueue.filter((other) => other !== connection);
-    connection.monitorId = undefined;
     const owner = this.#lockQueue[0];
     if (wasOwner && owner !== undefined) owner.send({ method: 'locked', params: ['things'], id: null });
   }
@@ -224,16 +232,42 @@ export class FakeOvsdbServer {
         else connection.send({ id: request.id, error: { error: 'unknown database', details: 'no such database' } });
         break;
       case 'lock':
-        if (!this.#lockQueue.includes(connection)) this.#lockQueue.push(connection);
+        if (this.#lockQueue.includes(connection)) throw new Error('misuse: lock without unlock');
+        this.#lockQueue.push(connection);
         reply({ locked: this.#lockQueue[0] === connection });
         break;
-      case 'monitor_cond_since': {
+      case 'monitor_cond_since':
+      case 'monitor_cond':
+      case 'monitor': {
+        if (request.method !== this.monitorMethod) {
+          connection.send({ id: request.id, result: null, error: this.unknownMethod });
+          break;
+        }
         if (connection.monitorId !== undefined) throw new Error('misuse: a second monitor');
         connection.monitorId = request.params[1];
-        const rows = [...this.#rows].map(([uuid, row]): [string, unknown] => [uuid, { initial: withoutDefaults(row) }]);
-        reply([false, randomUUID(), rows.length === 0 ? {} : { Thing: Object.fromEntries(rows) }]);
+        const isOld = request.method === 'monitor';
+        const rows = [...this.#rows].map(([uuid, row]): [string, unknown] => [
+          uuid,
+          isOld ? { new: row } : { initial: withoutDefaults(row) },
+        ]);
+        const updates = rows.length === 0 ? {} : { Thing: Object.fromEntries(rows) };
+        reply(request.method === 'monitor_cond_since' ? [false, randomUUID(), updates] : updates);
         break;
       }
+      case 'unlock':
+        this.#leaveQueue(connection);
+        reply({});
+        break;
+      case 'steal': {
+        this.#lockQueue[0]?.send({ method: 'stolen', params: ['things'], id: null });
+        this.#lockQueue.unshift(connection);
+        reply({ locked: true });
+        break;
+      }
+      case 'cancel':
+        // RFC 7047 section 4.1.4: a notification. Nothing here takes long enough to be cancelled.
+        if (request.id !== null) throw new Error('misuse: cancel has no reply');
+        break;
       case 'transact':
         this.#transact(request.params.slice(1) as Operation[], connection, reply);
         break;
@@ -304,21 +338,41 @@ export class FakeOvsdbServer {
 
   /** The update goes out before the reply, as ovsdb-server sends it. */
   #commit(rows: Map<string, Row>): void {
+    const isOld = this.monitorMethod === 'monitor';
     const updates = new Map<string, unknown>();
-    for (const uuid of this.#rows.keys()) if (!rows.has(uuid)) updates.set(uuid, { delete: null });
+    for (const [uuid, row] of this.#rows) {
+      if (!rows.has(uuid)) updates.set(uuid, isOld ? { old: row } : { delete: null });
+    }
     for (const [uuid, row] of rows) {
       const old = this.#rows.get(uuid);
-      if (old === undefined) updates.set(uuid, { insert: withoutDefaults(row) });
-      else if (old !== row) updates.set(uuid, { modify: differences(old, row) });
+      if (old === undefined) updates.set(uuid, isOld ? { new: row } : { insert: withoutDefaults(row) });
+      else if (JSON.stringify(old) !== JSON.stringify(row)) {
+        updates.set(uuid, isOld ? { old: previously(old, row), new: row } : { modify: differences(old, row) });
+      }
     }
     this.#rows = rows;
     if (updates.size === 0) return;
     for (const connection of this.connections) {
-      if (connection.monitorId === undefined) continue;
-      const params = [connection.monitorId, randomUUID(), { Thing: Object.fromEntries(updates) }];
-      connection.send({ method: 'update3', params, id: null });
+      if (connection.monitorId !== undefined) connection.send(this.#notification(connection.monitorId, updates));
     }
   }
+
+  #notification(monitorId: unknown, updates: Map<string, unknown>): unknown {
+    const tables = { Thing: Object.fromEntries(updates) };
+    switch (this.monitorMethod) {
+      case 'monitor_cond_since':
+        return { method: 'update3', params: [monitorId, randomUUID(), tables], id: null };
+      case 'monitor_cond':
+        return { method: 'update2', params: [monitorId, tables], id: null };
+      case 'monitor':
+        return { method: 'update', params: [monitorId, tables], id: null };
+    }
+  }
+}
+
+/** RFC 7047 section 4.1.6: of a modified row, `old` has the columns that changed. */
+function previously(old: Row, row: Row): Row {
+  return Object.fromEntries(Object.entries(old).filter(([column, value]) => !isSame(row[column], value)));
 }
 
 function matching(rows: Map<string, Row>, where: readonly [string, string, Value][]): string[] {

@@ -1,5 +1,6 @@
 /** Real time that goes faster: what takes the product a second takes the test a second divided by `factor`. */
 import type { Timers } from '../../src/ovsdb/channel.ts';
+import { systemTimers } from '../../src/platform/timers.ts';
 
 export function hastyTimers(factor: number): Timers {
   return {
@@ -10,5 +11,6 @@ export function hastyTimers(factor: number): Timers {
         clearTimeout(timer);
       };
     },
+    afterReceiving: (callback) => systemTimers.afterReceiving(callback),
   };
 }

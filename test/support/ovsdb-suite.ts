@@ -1,8 +1,9 @@
 /** What every OVSDB server does for the client: run against the real `ovsdb-server` and against the fake one. */
 import assert from 'node:assert/strict';
+import type { Dial } from '../../src/ovsdb/channel.ts';
 import { OvsdbClient } from '../../src/ovsdb/client.ts';
 import type { OvsdbClientOptions } from '../../src/ovsdb/client.ts';
-import { TransactError } from '../../src/ovsdb/transact.ts';
+import { TransactError } from '../../src/ovsdb/errors.ts';
 import type { Operation, Row } from '../../src/ovsdb/wire.ts';
 import { ovsdbDialer } from '../../src/platform/ovsdb-socket.ts';
 import { systemTimers } from '../../src/platform/timers.ts';
@@ -13,9 +14,12 @@ import { waitFor } from './wait-for.ts';
 
 export type ThingClient = OvsdbClient<ThingTables>;
 
-export function thingClient(options: Partial<OvsdbClientOptions<ThingTables>> & { endpoint: string }): ThingClient {
-  const dial = options.dial ?? ovsdbDialer(options.endpoint);
-  return new OvsdbClient({ timers: systemTimers, database: 'Things', tables: thingTables, ...options, dial });
+/** `dial` instead of that of `endpoint`. */
+export type ThingOptions = Partial<OvsdbClientOptions<ThingTables>> & { readonly dial?: Dial };
+
+export function thingClient({ endpoint, dial, ...options }: ThingOptions & { endpoint: string }): ThingClient {
+  const remotes = [{ endpoint, dial: dial ?? ovsdbDialer(endpoint) }];
+  return new OvsdbClient({ timers: systemTimers, database: 'Things', tables: thingTables, remotes, ...options });
 }
 
 /** Resolves when the replica is in step. */
@@ -28,14 +32,42 @@ const uuid = (n: number): string => `00000000-0000-4000-8000-${String(n).padStar
 const insert = (n: number, row: Row = {}): Operation => ({ op: 'insert', table: 'Thing', uuid: uuid(n), row });
 const whereRow = (n: number): [[string, '==', ['uuid', string]]] => [['_uuid', '==', ['uuid', uuid(n)]]];
 
-/** `start` answers the endpoint of a server that has the schema of `thingSchema` and no rows. */
-export function ovsdbSuite(name: string, start: () => Promise<{ endpoint: string; stop: () => Promise<void> }>): void {
+/** A server that does not know some methods, in front of one that does. */
+function refusing(dial: Dial, methods: readonly string[]): Dial {
+  return async (events, signal) => {
+    const channel = await dial(events, signal);
+    return {
+      write: (text) => {
+        const { method, id } = JSON.parse(text) as { method?: string; id: unknown };
+        if (method === undefined || !methods.includes(method)) {
+          channel.write(text);
+          return;
+        }
+        const answer = JSON.stringify({ id, result: null, error: { error: 'unknown method' } });
+        queueMicrotask(() => {
+          events.onData(Buffer.from(answer));
+        });
+      },
+    };
+  };
+}
+
+/**
+ * `start` answers the endpoint of a server that has the schema of `thingSchema` and no rows. `refused` are methods that
+ * it is to be too old for.
+ */
+export function ovsdbSuite(
+  name: string,
+  start: () => Promise<{ endpoint: string; stop: () => Promise<void> }>,
+  refused: readonly string[] = [],
+): void {
   describe(`OVSDB conformance of ${name}`, () => {
     let server: { endpoint: string; stop: () => Promise<void> };
     let clients: ThingClient[] = [];
 
     async function connect(lock?: string): Promise<ThingClient> {
-      const client = thingClient({ endpoint: server.endpoint, ...(lock === undefined ? {} : { lock }) });
+      const dial = refusing(ovsdbDialer(server.endpoint), refused);
+      const client = thingClient({ endpoint: server.endpoint, dial, ...(lock === undefined ? {} : { lock }) });
       clients.push(client);
       client.start();
       await inStep(client);
@@ -189,6 +221,45 @@ export function ovsdbSuite(name: string, start: () => Promise<{ endpoint: string
       await waitFor('the lock', () => second.lockHeld);
       await second.transact(asserted(2));
       assert.deepEqual([...second.replica.table('Thing').keys()], [uuid(1), uuid(2)]);
+    });
+
+    it('tells exactly what changed', async () => {
+      const [writer, reader] = [await connect(), await connect()];
+      const heard: string[] = [];
+      reader.listen({
+        onChanges: (changes) => heard.push(...changes.map(({ kind, row }) => `${kind} ${row.name} ${row.size}`)),
+      });
+      await writer.transact([insert(1, { name: 'a' }), insert(2, { name: 'b' })]);
+      await writer.transact([{ op: 'update', table: 'Thing', where: whereRow(1), row: { size: 5 } }]);
+      await writer.transact([{ op: 'update', table: 'Thing', where: whereRow(1), row: { size: 5 } }]);
+      await writer.transact([{ op: 'delete', table: 'Thing', where: whereRow(2) }]);
+      await waitFor('the last event', () => heard.includes('delete b 0'));
+      assert.deepEqual(heard.slice(0, 2).sort(), ['insert a 0', 'insert b 0']);
+      assert.deepEqual(heard.slice(2), ['modify a 5', 'delete b 0']);
+    });
+
+    it('gives a stolen lock to the thief, and back when that is gone', async () => {
+      const [owner, thief] = [await connect('things'), await connect('things')];
+      const heard: string[] = [];
+      owner.listen({ onLock: (isHeld) => heard.push(`owner ${isHeld}`) });
+      thief.listen({ onLock: (isHeld) => heard.push(`thief ${isHeld}`) });
+      await thief.steal();
+      await waitFor('the loss', () => !owner.lockHeld);
+      assert.deepEqual([owner.lockHeld, thief.lockHeld], [false, true]);
+      await thief.steal();
+      await assert.rejects(owner.transact([{ op: 'assert', lock: 'things' }]), refusedWith('Busy'));
+      await thief.transact([{ op: 'assert', lock: 'things' }]);
+      thief.stop();
+      await waitFor('the lock', () => owner.lockHeld);
+      assert.deepEqual(heard.sort(), ['owner false', 'owner true', 'thief true']);
+      const without = await connect();
+      await assert.rejects(without.steal(), refusedWith('InvalidArgument'));
+    });
+
+    it('says where a refused transaction was asked for', async () => {
+      const client = await connect();
+      const askForTooMuch = (): Promise<unknown> => client.transact([{ op: 'insert', table: 'Nothing', row: {} }]);
+      await assert.rejects(askForTooMuch(), (thrown) => thrown instanceof Error && /askForTooMuch/.test(thrown.stack!));
     });
 
     it('says that it does not know a database', async () => {

@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -18,6 +18,8 @@ export interface PrivateSwitchOptions {
   readonly vswitchd?: boolean;
   /** Another database than Open vSwitch's own: a schema as of RFC 7047 section 3.2. There is no `vsctl` then. */
   readonly schema?: object;
+  /** More arguments of `ovsdb-server`, for example another `--remote`. */
+  readonly serverArguments?: readonly string[];
   /** Network namespace in which `ovs-vswitchd` opens real devices with its userspace datapath, instead of dummies. */
   readonly namespace?: string;
 }
@@ -44,7 +46,7 @@ export interface PrivateSwitch {
 }
 
 export async function startPrivateSwitch(options: PrivateSwitchOptions = {}): Promise<PrivateSwitch> {
-  const { vswitchd = options.schema === undefined, schema, namespace } = options;
+  const { vswitchd = options.schema === undefined, schema, namespace, serverArguments = [] } = options;
   const folder = await mkdtemp(join(tmpdir(), 'ovs-'));
   const socketPath = join(folder, 'db.sock');
   const database = join(folder, 'conf.db');
@@ -65,7 +67,7 @@ export async function startPrivateSwitch(options: PrivateSwitchOptions = {}): Pr
         await runTool(folder, 'ovsdb-tool', 'create', database, schemaPath);
       }
       await rm(socketPath, { force: true });
-      server.start(database, `--remote=punix:${socketPath}`);
+      server.start(database, `--remote=punix:${socketPath}`, ...serverArguments);
       await server.waitUntil('its socket', () => existsSync(socketPath));
       if (schema === undefined) await self.vsctl('--no-wait', 'init');
     },
@@ -105,7 +107,7 @@ function environment(folder: string): NodeJS.ProcessEnv {
   return { ...process.env, OVS_RUNDIR: folder, OVS_LOGDIR: folder, OVS_DBDIR: folder, OVS_SYSCONFDIR: folder };
 }
 
-async function runTool(folder: string, command: string, ...args: string[]): Promise<string> {
+export async function runTool(folder: string, command: string, ...args: string[]): Promise<string> {
   try {
     const options = { env: environment(folder), timeout: toolDeadlineMs, killSignal: 'SIGKILL' } as const;
     return (await run(command, args, options)).stdout.trim();
@@ -119,8 +121,19 @@ async function runTool(folder: string, command: string, ...args: string[]): Prom
   }
 }
 
+/** The port on which `ovsdb-server` listens for `ptcp:0:ADDRESS` or `pssl:0:ADDRESS`, by its log. */
+export async function portOf({ folder }: { readonly folder: string }): Promise<number> {
+  let port = 0;
+  await waitFor('the port', async () => {
+    const log = await readFile(join(folder, 'ovsdb-server.log'), 'utf8');
+    port = Number(/listening on port (\d+)/.exec(log)?.[1] ?? 0);
+    return port > 0;
+  });
+  return port;
+}
+
 /** One daemon of Open vSwitch. It never outlives this process, unless that is killed with SIGKILL. */
-class Daemon {
+export class Daemon {
   readonly #name: string;
   readonly #prefix: readonly string[];
   readonly #folder: string;

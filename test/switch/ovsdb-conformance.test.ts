@@ -5,11 +5,21 @@ import { FakeOvsdbServer, thingSchema } from '../support/fake-ovsdb-server.ts';
 import { ovsdbSuite } from '../support/ovsdb-suite.ts';
 import { startPrivateSwitch } from '../support/private-switch.ts';
 
-ovsdbSuite('ovsdb-server', () => startPrivateSwitch({ schema: thingSchema }));
+const startReal = (): ReturnType<typeof startPrivateSwitch> => startPrivateSwitch({ schema: thingSchema });
+ovsdbSuite('ovsdb-server', startReal);
+ovsdbSuite('ovsdb-server without monitor_cond_since', startReal, ['monitor_cond_since']);
+ovsdbSuite('ovsdb-server without monitor_cond', startReal, ['monitor_cond_since', 'monitor_cond']);
 
-ovsdbSuite('the fake server', async () => {
+for (const method of ['monitor_cond_since', 'monitor_cond', 'monitor'] as const) {
+  ovsdbSuite(`the fake server, whose newest method is ${method}`, () => startFake(method));
+}
+
+async function startFake(
+  monitorMethod: FakeOvsdbServer['monitorMethod'],
+): Promise<{ endpoint: string; stop: () => Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'fake-ovsdb-'));
   const server = new FakeOvsdbServer();
+  server.monitorMethod = monitorMethod;
   const path = join(folder, 'db.sock');
   await server.listen(path);
   return {
@@ -19,4 +29,4 @@ ovsdbSuite('the fake server', async () => {
       await rm(folder, { recursive: true, force: true });
     },
   };
-});
+}

@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict';
 import type { AgentError } from '../../src/model/errors.ts';
 import type { Dial } from '../../src/ovsdb/channel.ts';
-import type { OvsdbClientOptions, OvsdbListener } from '../../src/ovsdb/client.ts';
-import { backoffMinMs, connectDeadlineMs, probeIntervalMs } from '../../src/ovsdb/reconnect.ts';
+import type { OvsdbListener } from '../../src/ovsdb/client.ts';
+import { reconnectDefaults } from '../../src/ovsdb/reconnect.ts';
 import { FakeClock, settled } from '../support/fake-clock.ts';
 import { FakeOvsdbServer } from '../support/fake-ovsdb-server.ts';
 import type { FakeRequest, ThingTables } from '../support/fake-ovsdb-server.ts';
 import { thingClient } from '../support/ovsdb-suite.ts';
-import type { ThingClient } from '../support/ovsdb-suite.ts';
+import type { ThingClient, ThingOptions } from '../support/ovsdb-suite.ts';
 import { refusedWith } from '../support/refused.ts';
 
 const uuid = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
 const endpoint = 'unix:/fake';
+const { backoffMinMs, connectDeadlineMs, probeIntervalMs } = reconnectDefaults;
 
 interface World {
   readonly client: ThingClient;
@@ -21,7 +22,7 @@ interface World {
   readonly heard: string[];
 }
 
-function world(options: Partial<OvsdbClientOptions<ThingTables>> = {}): World {
+function world(options: ThingOptions = {}): World {
   const clock = new FakeClock();
   const server = new FakeOvsdbServer();
   const client = thingClient({ endpoint, dial: server.dial, timers: clock, ...options });
@@ -33,7 +34,7 @@ function world(options: Partial<OvsdbClientOptions<ThingTables>> = {}): World {
   return { client, clock, server, heard };
 }
 
-async function started(options: Partial<OvsdbClientOptions<ThingTables>> = {}): Promise<World> {
+async function started(options: ThingOptions = {}): Promise<World> {
   const self = world(options);
   self.client.start();
   await settled();
@@ -539,7 +540,8 @@ describe('the OVSDB client and a server that misbehaves', () => {
     }
     assert.match(client.problem?.message ?? '', /does not answer/);
     old.close();
-    await clock.advance(backoffMinMs);
+    // This connection was heard for less than its back-off: the next waits twice as long.
+    await clock.advance(2 * backoffMinMs);
     assert.equal(client.problem, null);
   });
 

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
-  backoffMaxMs,
-  backoffMinMs,
-  connectDeadlineMs,
-  probeIntervalMs,
+  deadlineOf,
+  isConnected,
+  reconnectDefaults,
   startReconnect,
   stepReconnect,
 } from '../../src/ovsdb/reconnect.ts';
-import type { ReconnectEvent, ReconnectState, ReconnectStep } from '../../src/ovsdb/reconnect.ts';
+import type { ReconnectEvent, ReconnectPhase, ReconnectState, ReconnectStep } from '../../src/ovsdb/reconnect.ts';
 
 type EventKind = ReconnectEvent['kind'];
 /** When, what happened, then what is to be done, where the machine stands and when it wants to be woken. */
@@ -16,242 +15,268 @@ type Line = [
   nowMs: number,
   event: EventKind,
   action: ReconnectStep['action'],
-  state: ReconnectState['kind'],
-  wakeAtMs: number,
+  phase: ReconnectPhase,
+  wakeAtMs: number | null,
 ];
 
-const traces: { title: string; lines: Line[] }[] = [
+const { backoffMinMs, backoffMaxMs, connectDeadlineMs, probeIntervalMs } = reconnectDefaults;
+const up: Line[] = [
+  [0, 'enable', 'none', 'BACKOFF', 0],
+  [0, 'tick', 'connect', 'BACKOFF', 0],
+  [0, 'connecting', 'none', 'CONNECTING', 5000],
+  [3, 'connected', 'none', 'ACTIVE', 5003],
+];
+
+const traces: { title: string; lines: Line[]; start?: { triesLeft?: number; freeTries?: number } }[] = [
+  { title: 'does nothing until it is enabled', lines: [[0, 'tick', 'none', 'VOID', null]] },
   {
     title: 'connects at once and then waits for words of the peer',
-    lines: [
-      [0, 'tick', 'connect', 'connecting', 5000],
-      [3, 'connected', 'none', 'active', 5003],
-      [10, 'activity', 'none', 'active', 5010],
-      [5003, 'tick', 'none', 'active', 5010],
-    ],
+    lines: [...up, [10, 'activity', 'none', 'ACTIVE', 5010], [5003, 'tick', 'none', 'ACTIVE', 5010]],
   },
   {
     title: 'waits twice as long after each attempt that failed, up to the maximum',
     lines: [
-      [0, 'tick', 'connect', 'connecting', 5000],
-      [0, 'closed', 'none', 'backoff', 50],
-      [49, 'tick', 'none', 'backoff', 50],
-      [50, 'tick', 'connect', 'connecting', 5050],
-      [50, 'closed', 'none', 'backoff', 150],
-      [150, 'tick', 'connect', 'connecting', 5150],
-      [150, 'closed', 'none', 'backoff', 350],
-      [350, 'tick', 'connect', 'connecting', 5350],
-      [350, 'closed', 'none', 'backoff', 750],
-      [750, 'tick', 'connect', 'connecting', 5750],
-      [750, 'closed', 'none', 'backoff', 1550],
-      [1550, 'tick', 'connect', 'connecting', 6550],
-      [1550, 'closed', 'none', 'backoff', 2550],
-      [2550, 'tick', 'connect', 'connecting', 7550],
-      [2550, 'closed', 'none', 'backoff', 3550],
+      ...up.slice(0, 3),
+      [0, 'connect-failed', 'none', 'BACKOFF', 50],
+      [49, 'tick', 'none', 'BACKOFF', 50],
+      [50, 'tick', 'connect', 'BACKOFF', 50],
+      [50, 'connect-failed', 'none', 'BACKOFF', 150],
+      [150, 'connect-failed', 'none', 'BACKOFF', 350],
+      [350, 'connect-failed', 'none', 'BACKOFF', 750],
+      [750, 'connect-failed', 'none', 'BACKOFF', 1550],
+      [1550, 'connect-failed', 'none', 'BACKOFF', 2550],
+      [2550, 'connect-failed', 'none', 'BACKOFF', 3550],
     ],
   },
   {
-    title: 'goes on doubling when a connection broke soon',
+    title: 'goes on doubling when a connection broke before the peer was heard for as long as the back-off',
     lines: [
-      [0, 'tick', 'connect', 'connecting', 5000],
-      [0, 'closed', 'none', 'backoff', 50],
-      [50, 'tick', 'connect', 'connecting', 5050],
-      [50, 'connected', 'none', 'active', 5050],
-      [1049, 'closed', 'none', 'backoff', 1149],
-      [1149, 'tick', 'connect', 'connecting', 6149],
-      [1149, 'closed', 'none', 'backoff', 1349],
+      ...up.slice(0, 3),
+      [0, 'connect-failed', 'none', 'BACKOFF', 50],
+      [50, 'connected', 'none', 'ACTIVE', 5050],
+      [99, 'activity', 'none', 'ACTIVE', 5099],
+      [4000, 'disconnected', 'none', 'BACKOFF', 4100],
     ],
   },
   {
-    title: 'starts again from the minimum when a connection had lived',
+    title: 'starts again from the minimum when the peer was heard that long',
     lines: [
-      [0, 'tick', 'connect', 'connecting', 5000],
-      [0, 'closed', 'none', 'backoff', 50],
-      [50, 'tick', 'connect', 'connecting', 5050],
-      [50, 'closed', 'none', 'backoff', 150],
-      [150, 'tick', 'connect', 'connecting', 5150],
-      [150, 'connected', 'none', 'active', 5150],
-      [1150, 'closed', 'none', 'backoff', 1200],
+      ...up.slice(0, 3),
+      [0, 'connect-failed', 'none', 'BACKOFF', 50],
+      [50, 'connect-failed', 'none', 'BACKOFF', 150],
+      [150, 'connected', 'none', 'ACTIVE', 5150],
+      [250, 'activity', 'none', 'ACTIVE', 5250],
+      [251, 'disconnected', 'none', 'BACKOFF', 301],
     ],
   },
   {
-    title: 'gives up an attempt that takes too long, and takes nothing of it later',
+    title: 'gives up an attempt that takes too long, and says so until it is told',
     lines: [
-      [0, 'tick', 'connect', 'connecting', 5000],
-      [4999, 'tick', 'none', 'connecting', 5000],
-      [5000, 'tick', 'disconnect', 'backoff', 5050],
-      [5001, 'connected', 'none', 'backoff', 5050],
-      [5002, 'activity', 'none', 'backoff', 5050],
-      [5003, 'closed', 'none', 'backoff', 5050],
-      [5050, 'tick', 'connect', 'connecting', 10050],
+      ...up.slice(0, 3),
+      [4999, 'tick', 'none', 'CONNECTING', 5000],
+      [5000, 'tick', 'disconnect', 'CONNECTING', 5000],
+      [5001, 'tick', 'disconnect', 'CONNECTING', 5000],
+      [5001, 'disconnected', 'none', 'BACKOFF', 5051],
     ],
   },
   {
     title: 'probes a silent peer once and then drops it',
     lines: [
-      [0, 'tick', 'connect', 'connecting', 5000],
-      [0, 'connected', 'none', 'active', 5000],
-      [5000, 'tick', 'probe', 'idle', 10000],
-      [9999, 'tick', 'none', 'idle', 10000],
-      [10000, 'tick', 'disconnect', 'backoff', 10050],
-      [10050, 'tick', 'connect', 'connecting', 15050],
+      ...up,
+      [5003, 'receive-attempted', 'none', 'ACTIVE', 5003],
+      [5003, 'tick', 'probe', 'IDLE', 10_003],
+      [10_003, 'receive-attempted', 'none', 'IDLE', 10_003],
+      [10_003, 'tick', 'disconnect', 'IDLE', 10_003],
+      [10_003, 'disconnected', 'none', 'BACKOFF', 10_053],
     ],
   },
   {
     title: 'keeps a peer that answers the probe',
     lines: [
-      [0, 'tick', 'connect', 'connecting', 5000],
-      [0, 'connected', 'none', 'active', 5000],
-      [5000, 'tick', 'probe', 'idle', 10000],
-      [9999, 'activity', 'none', 'active', 14999],
-      [14999, 'tick', 'probe', 'idle', 19999],
+      ...up,
+      [5003, 'receive-attempted', 'none', 'ACTIVE', 5003],
+      [5003, 'tick', 'probe', 'IDLE', 10_003],
+      [9999, 'activity', 'none', 'ACTIVE', 14_999],
+    ],
+  },
+  {
+    title: 'does not hold our own stall against the peer',
+    lines: [
+      ...up,
+      [60_000, 'tick', 'none', 'ACTIVE', 60_001],
+      [60_001, 'activity', 'none', 'ACTIVE', 65_001],
+      [65_001, 'receive-attempted', 'none', 'ACTIVE', 65_001],
+      [65_001, 'tick', 'probe', 'IDLE', 70_001],
+      [90_000, 'tick', 'none', 'IDLE', 90_001],
+      [90_001, 'activity', 'none', 'ACTIVE', 95_001],
     ],
   },
   {
     title: 'does not let a second close lengthen the wait',
+    lines: [...up.slice(0, 3), [0, 'disconnected', 'none', 'BACKOFF', 50], [40, 'disconnected', 'none', 'BACKOFF', 50]],
+  },
+  {
+    title: 'lets itself be told to connect anew, and not when there is nothing to break',
     lines: [
-      [0, 'tick', 'connect', 'connecting', 5000],
-      [0, 'closed', 'none', 'backoff', 50],
-      [40, 'closed', 'none', 'backoff', 50],
-      [50, 'tick', 'connect', 'connecting', 5050],
+      [0, 'force-reconnect', 'none', 'VOID', null],
+      ...up,
+      [7, 'force-reconnect', 'none', 'RECONNECT', 7],
+      [7, 'tick', 'disconnect', 'RECONNECT', 7],
+      [7, 'disconnected', 'none', 'BACKOFF', 57],
+      [8, 'force-reconnect', 'none', 'BACKOFF', 57],
     ],
   },
   {
-    title: 'closes before it ever connected',
+    title: 'disables itself when it has no tries left',
+    start: { triesLeft: 2 },
     lines: [
-      [0, 'closed', 'none', 'backoff', 0],
-      [0, 'tick', 'connect', 'connecting', 5000],
+      [0, 'enable', 'none', 'BACKOFF', 0],
+      [0, 'connect-failed', 'none', 'BACKOFF', 50],
+      [50, 'connect-failed', 'none', 'VOID', null],
+      [60, 'enable', 'none', 'VOID', null],
     ],
+  },
+  {
+    title: 'takes the free tries without a back-off',
+    start: { freeTries: 3 },
+    lines: [
+      [0, 'enable', 'none', 'BACKOFF', 0],
+      [1, 'connect-failed', 'none', 'BACKOFF', 1],
+      [2, 'connect-failed', 'none', 'BACKOFF', 2],
+      [3, 'connect-failed', 'none', 'BACKOFF', 53],
+    ],
+  },
+  {
+    title: 'can be disabled and enabled again',
+    lines: [...up, [9, 'disable', 'none', 'VOID', null], [10, 'tick', 'none', 'VOID', null], [11, 'enable', 'none', 'BACKOFF', 11]], // prettier-ignore
   },
 ];
 
-interface Moment extends ReconnectStep {
-  readonly before: ReconnectState;
-  readonly event: ReconnectEvent;
-  readonly nowMs: number;
-}
-
-/** Any events at any times: ticks also come early, and the peer speaks when nobody asked. */
-const anyHistory = fc
-  .array(
-    fc.tuple(
-      fc.constantFrom<EventKind>('tick', 'tick', 'tick', 'connected', 'closed', 'activity'),
-      fc.oneof(fc.nat(100), fc.nat(2 * probeIntervalMs), fc.constant('on time' as const)),
-    ),
-    { maxLength: 60 },
-  )
-  .map((steps) => {
-    const moments: Moment[] = [];
-    let state = startReconnect(0);
-    let nowMs = 0;
-    let wakeAtMs = 0;
-    for (const [kind, delay] of steps) {
-      nowMs = delay === 'on time' ? Math.max(nowMs, wakeAtMs) : nowMs + delay;
-      const event = { kind };
-      const step = stepReconnect(state, event, nowMs);
-      moments.push({ ...step, before: state, event, nowMs });
-      ({ state, wakeAtMs } = step);
-    }
-    return moments;
-  });
-
-/** `connected` counts where an attempt was under way. */
-function isHeard({ event, before }: Moment): boolean {
-  return event.kind === 'activity' || (event.kind === 'connected' && before.kind === 'connecting');
-}
-
-function law(check: (moments: Moment[]) => void): void {
-  fc.assert(fc.property(anyHistory, check), { numRuns: 1000 });
-}
-
 describe('the reconnect machine', () => {
-  for (const { title, lines } of traces) {
+  for (const { title, lines, start } of traces) {
     it(title, () => {
-      let state = startReconnect(0);
+      let state = startReconnect(0, start);
       const seen = lines.map(([nowMs, kind]): Line => {
         const step = stepReconnect(state, { kind }, nowMs);
         state = step.state;
-        return [nowMs, kind, step.action, step.state.kind, step.wakeAtMs];
+        return [nowMs, kind, step.action, state.phase, step.wakeAtMs];
       });
       assert.deepEqual(seen, lines);
     });
   }
 
-  it('never connects twice without a close between', () => {
-    law((moments) => {
+  it('never probes when the interval is 0', () => {
+    const options = { ...reconnectDefaults, probeIntervalMs: 0 };
+    const { state, wakeAtMs } = stepReconnect(startReconnect(0), { kind: 'connected' }, 0, options);
+    assert.equal(wakeAtMs, null);
+    assert.equal(stepReconnect(state, { kind: 'tick' }, 1e9, options).action, 'none');
+  });
+});
+
+/** A client that obeys, and a world that does as it likes: how long things take and what the peer does. */
+const moment = fc.record({
+  delayMs: fc.oneof(fc.integer({ min: 0, max: 12_000 }), fc.constantFrom(0, 49, 50, 1000, 4999, 5000)),
+  what: fc.constantFrom<'nothing' | 'up' | 'down' | 'words'>('nothing', 'up', 'down', 'words'),
+});
+
+interface Lived {
+  readonly nowMs: number;
+  readonly what: string;
+  readonly before: ReconnectState;
+  readonly step: ReconnectStep;
+}
+
+function live(moments: readonly { delayMs: number; what: string }[]): Lived[] {
+  const lived: Lived[] = [];
+  let nowMs = 0;
+  let state = stepReconnect(startReconnect(0), { kind: 'enable' }, 0).state;
+  const take = (kind: EventKind): ReconnectStep['action'] => {
+    const step = stepReconnect(state, { kind }, nowMs);
+    lived.push({ nowMs, what: kind, before: state, step });
+    state = step.state;
+    return step.action;
+  };
+  for (const { delayMs, what } of moments) {
+    nowMs += delayMs;
+    take('receive-attempted');
+    const action = take('tick');
+    if (action === 'connect') take('connecting');
+    else if (action === 'disconnect') take('disconnected');
+    else if (what === 'up' && state.phase === 'CONNECTING') take('connected');
+    else if (what === 'down' && state.phase === 'CONNECTING') take('connect-failed');
+    else if (what === 'down' && isConnected(state)) take('disconnected');
+    else if (what === 'words' && isConnected(state)) take('activity');
+  }
+  return lived;
+}
+
+describe('the laws of the reconnect machine', () => {
+  const law = (check: (lived: Lived[]) => void): void => {
+    fc.assert(
+      fc.property(fc.array(moment, { minLength: 1, maxLength: 80 }), (moments) => {
+        check(live(moments));
+      }),
+    );
+  };
+
+  it('asks to connect only from a back-off that is over, and never twice without a close between', () => {
+    law((lived) => {
       let isOpen = false;
-      for (const { action, event, before } of moments) {
-        if (action === 'connect') {
-          assert.equal(isOpen, false);
+      for (const { step, before, nowMs, what } of lived) {
+        if (step.action === 'connect') {
+          assert.equal(before.phase, 'BACKOFF');
+          assert.ok(nowMs >= before.enteredMs + before.backoffMs);
+          assert.ok(!isOpen);
           isOpen = true;
         }
-        if (action === 'disconnect' || (event.kind === 'closed' && before.kind !== 'backoff')) isOpen = false;
+        if (what === 'disconnected' || what === 'connect-failed') isOpen = false;
       }
     });
   });
 
-  it('never wants to be woken in the past after a tick, nor later than a probe would be due', () => {
-    law((moments) => {
-      for (const { event, nowMs, wakeAtMs } of moments) {
-        if (event.kind === 'tick') assert.ok(wakeAtMs > nowMs, `${wakeAtMs} at ${nowMs}`);
-        assert.ok(wakeAtMs <= nowMs + Math.max(probeIntervalMs, connectDeadlineMs, backoffMaxMs));
+  it('never waits longer than the maximum, nor shorter than the minimum after the first attempt', () => {
+    law((lived) => {
+      for (const { step, what } of lived) {
+        if (step.state.phase !== 'BACKOFF' || (what !== 'disconnected' && what !== 'connect-failed')) continue;
+        assert.ok(step.state.backoffMs >= backoffMinMs && step.state.backoffMs <= backoffMaxMs);
       }
     });
   });
 
-  it('never waits longer than the maximum, nor shorter than the minimum', () => {
-    law((moments) => {
-      for (const { before, state, nowMs } of moments) {
-        assert.ok(state.backoffMs >= backoffMinMs && state.backoffMs <= backoffMaxMs);
-        if (state.kind !== 'backoff' || before.kind === 'backoff') continue;
-        const waitMs = state.untilMs - nowMs;
-        assert.ok(waitMs >= backoffMinMs && waitMs <= backoffMaxMs, String(waitMs));
-      }
-    });
-  });
-
-  it('connects only from a back-off that is over', () => {
-    law((moments) => {
-      for (const { action, before, nowMs } of moments) {
-        if (action === 'connect') assert.ok(before.kind === 'backoff' && nowMs >= before.untilMs);
-      }
-    });
-  });
-
-  it('disconnects a connected peer only after a probe that nothing followed for a whole interval', () => {
-    law((moments) => {
+  it('drops a connected peer only after a probe that nothing followed for a whole interval', () => {
+    law((lived) => {
       let probedMs: number | null = null;
-      for (const moment of moments) {
-        const { action, before, nowMs } = moment;
-        if (action === 'disconnect' && before.kind !== 'connecting') {
+      for (const { step, before, nowMs, what } of lived) {
+        if (step.action === 'disconnect' && isConnected(before)) {
           assert.ok(probedMs !== null && nowMs - probedMs >= probeIntervalMs);
         }
-        if (action === 'probe') probedMs = nowMs;
-        else if (isHeard(moment)) probedMs = null;
+        if (step.action === 'probe') probedMs = nowMs;
+        else if (what === 'activity' || what === 'connected') probedMs = null;
       }
     });
   });
 
-  it('probes only who was silent for a whole interval', () => {
-    law((moments) => {
-      let heardMs = 0;
-      for (const moment of moments) {
-        const { action, nowMs } = moment;
-        if (action === 'probe') assert.ok(nowMs - heardMs >= probeIntervalMs);
-        if (isHeard(moment)) heardMs = nowMs;
+  it('wants to be woken by the time an attempt or a silence has lasted too long', () => {
+    law((lived) => {
+      for (const { step, nowMs } of lived) {
+        const wakeAtMs = deadlineOf(step.state, nowMs);
+        assert.ok(wakeAtMs !== null && wakeAtMs <= nowMs + Math.max(connectDeadlineMs, probeIntervalMs));
       }
     });
   });
 
-  it('gets to a connection in the end when it is ticked on time', () => {
-    law((moments) => {
-      let state = moments.at(-1)?.state ?? startReconnect(0);
-      let wakeAtMs = moments.at(-1)?.wakeAtMs ?? 0;
-      for (let ticks = 1; ; ticks++) {
-        const step = stepReconnect(state, { kind: 'tick' }, wakeAtMs);
-        ({ state, wakeAtMs } = step);
-        if (step.action === 'connect') break;
-        assert.ok(ticks < 4, 'an active peer takes a probe, a disconnect and a back-off');
+  it('gets to an attempt in the end when it is ticked on time', () => {
+    law((lived) => {
+      const last = lived.at(-1);
+      let state = last?.step.state ?? startReconnect(0);
+      let nowMs = last?.nowMs ?? 0;
+      for (let ticks = 1; state.phase !== 'CONNECTING'; ticks++) {
+        assert.ok(ticks < 5, 'an active peer takes a probe, a disconnect and a back-off');
+        nowMs = Math.max(nowMs, deadlineOf(state, nowMs) ?? nowMs);
+        state = stepReconnect(state, { kind: 'receive-attempted' }, nowMs).state;
+        const step = stepReconnect(state, { kind: 'tick' }, nowMs);
+        const told = { connect: 'connecting', disconnect: 'disconnected', probe: null, none: null }[step.action];
+        state = told === null ? step.state : stepReconnect(step.state, { kind: told as EventKind }, nowMs).state;
       }
     });
   });

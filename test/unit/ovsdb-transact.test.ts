@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { errorTable, isRetryable } from '../../src/model/errors.ts';
-import { checkTransactReply, readTransactReply, TransactError } from '../../src/ovsdb/transact.ts';
+import { TransactError } from '../../src/ovsdb/errors.ts';
+import { checkTransactReply, readTransactReply } from '../../src/ovsdb/transact.ts';
 import type { Operation } from '../../src/ovsdb/wire.ts';
 import { refusedWith } from '../support/refused.ts';
 
@@ -77,7 +78,9 @@ describe('the reply to transact', () => {
     ['not owner', 'Busy'],
     ['duplicate uuid', 'SwitchError'],
     ['constraint violation', 'SwitchError'],
-    ['resources exhausted', 'SwitchError'],
+    ['resources exhausted', 'Busy'],
+    ['cluster error', 'Unavailable'],
+    ['permission error', 'AccessDenied'],
     ['I/O error', 'SwitchError'],
     ['constructor', 'SwitchError'],
     ['__proto__', 'SwitchError'],

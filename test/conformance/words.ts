@@ -1,0 +1,32 @@
+/** What the drivers share: values as Open vSwitch's test programs print them. */
+import type { Decoded, Scalar } from '../../src/ovsdb/value.ts';
+
+/** JSON with sorted keys and no spaces. */
+export function sortedJson(value: unknown): string {
+  return JSON.stringify(value, (_, member: unknown) =>
+    typeof member === 'object' && member !== null && !Array.isArray(member)
+      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : member,
+  );
+}
+
+/** In the order of OVSDB: numbers by size, false before true, texts by code point. */
+export function compareAtoms(a: Scalar, b: Scalar): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  const [left, right] = [String(a), String(b)];
+  return Buffer.compare(Buffer.from(left), Buffer.from(right));
+}
+
+/** One value is itself, also when it is optional; several stand in brackets. */
+export function inWords(value: Decoded, isList: boolean): string {
+  if (value instanceof Map) {
+    const pairs = [...(value as ReadonlyMap<Scalar, Scalar>)]
+      .sort(([a], [b]) => compareAtoms(a, b))
+      .map(([key, held]) => `${key}=${held}`);
+    return `[${pairs.join(' ')}]`;
+  }
+  const set =
+    value instanceof Set ? (value as ReadonlySet<Scalar>) : new Set<Scalar>(value === null ? [] : [value as Scalar]);
+  const atoms = [...set].sort(compareAtoms);
+  return isList ? `[${atoms.join(' ')}]` : atoms.join(' ');
+}

@@ -27,6 +27,7 @@ import { readConfigFile } from './platform/config-file.ts';
 import { Bus } from './platform/dbus/bus.ts';
 import { systemBusAddress } from './platform/dbus/address.ts';
 import { acquireFlock } from './platform/flock.ts';
+import { GuestLocks } from './platform/guest-locks.ts';
 import { GuestFiles, readClusterName } from './platform/guest-files.ts';
 import { InterfacesFile } from './platform/interfaces-file.ts';
 import { openLedgerFile } from './platform/ledger-file.ts';
@@ -206,6 +207,7 @@ async function wireEngine(
     replica: () => ovsdb.replica,
     links,
     guests,
+    guestLocks: new GuestLocks(config.lock_dir),
     recorder,
     listing: new InterfacesFile({
       path: config.interfaces_path,
@@ -223,10 +225,15 @@ async function wireEngine(
     containerBridge: config.container_bridge,
     namingTemplate: config.naming_template,
     debounceMs: config.debounce_ms,
+    drift: config.drift,
     events: {
       portAdded: (port, bridge) => face.emitter?.signal('PortAdded', [port, bridge]),
       portRemoved: (port) => face.emitter?.signal('PortRemoved', [port]),
       portChanged: (port, columns) => face.emitter?.signal('PortChanged', [port, columns]),
+      drift: (port, text) => {
+        log('warning', `drift of ${port}: ${text}`);
+        face.emitter?.signal('Drift', [port, text]);
+      },
       trouble: (error) => {
         troubles.write(error.message);
       },

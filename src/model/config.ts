@@ -31,6 +31,11 @@ const schema = z.strictObject({
   interfaces_path: absolutePath.default('/etc/network/interfaces').describe('file that carries the managed block'),
   managed_block_tag: markerText.default('ovs-port-agent').describe('name in the markers and comments of that block'),
   pve_dir: absolutePath.default('/etc/pve').describe('cluster file system of Proxmox VE'),
+  lock_dir: absolutePath.default('/run/lock').describe('where Proxmox VE keeps the locks of guests'),
+  drift: z
+    .enum(['repair', 'report'])
+    .default('repair')
+    .describe('what happens to a foreign edit of what the agent set'),
   state_dir: absolutePath.default('/var/lib/ovs-port-agent').describe('bindings, spool and what else must last'),
   ledger_path: absolutePath.optional().describe('the ledger; default: ledger.jsonl in state_dir'),
   bus: z.string().min(1).optional().describe('D-Bus address; default: the system bus'),

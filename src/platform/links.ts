@@ -12,6 +12,8 @@ export interface LinkInfo {
   readonly name: string;
   readonly master: string | null;
   readonly altnames: readonly string[];
+  /** In bytes. */
+  readonly mtu: number;
 }
 
 /** One batch, from its first line to its last answer. */
@@ -194,12 +196,13 @@ export class Links {
 export function parseLinks(json: string): LinkInfo[] {
   const parsed: unknown = JSON.parse(json);
   if (!Array.isArray(parsed)) return [];
-  return parsed.flatMap((entry: { ifname?: unknown; master?: unknown; altnames?: unknown } | null) => {
+  return parsed.flatMap((entry: { ifname?: unknown; master?: unknown; altnames?: unknown; mtu?: unknown } | null) => {
     if (typeof entry?.ifname !== 'string') return [];
     return [
       {
         name: entry.ifname,
         master: typeof entry.master === 'string' ? entry.master : null,
+        mtu: typeof entry.mtu === 'number' ? entry.mtu : 0,
         altnames: Array.isArray(entry.altnames) ? entry.altnames.filter((name) => typeof name === 'string') : [],
       },
     ];

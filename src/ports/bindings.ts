@@ -73,6 +73,7 @@ export function wantedOfBinding(binding: Binding): WantedPort {
     bridge: binding.bridge,
     tag: null,
     trunks: [],
+    mtu: null,
     rowName: binding.port,
     mac: null,
     firewallBridge: null,

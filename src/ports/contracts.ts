@@ -1,5 +1,5 @@
 /** What the port engine asks of the outside. `agent.ts` hands in the OVSDB client, the links, the files, the ledger. */
-import type { Guest } from '../model/guest.ts';
+import type { Guest, GuestKind } from '../model/guest.ts';
 import type { NetdevName, PortName, Vmid } from '../model/names.ts';
 import type { ListedPort } from '../interfaces/managed-block.ts';
 import type { Block, BlockDraft } from '../ledger/block.ts';
@@ -21,6 +21,8 @@ export interface Link {
   /** The device that holds it: a Linux bridge, a bond, or `ovs-system` when the kernel datapath has it. */
   readonly master: string | null;
   readonly altnames: readonly string[];
+  /** In bytes. */
+  readonly mtu: number;
 }
 
 export interface Links {
@@ -39,6 +41,11 @@ export interface Guests {
   /** The guest's configuration on this node; null when it has none here. Unchanged files are not parsed again. */
   read(vmid: Vmid): Promise<Guest | null>;
   list(): Promise<Vmid[]>;
+}
+
+/** Whether Proxmox VE is working on a guest right now. */
+export interface GuestLocks {
+  isLocked(guest: { kind: GuestKind; vmid: Vmid }): Promise<boolean>;
 }
 
 /** The ledger, as `Ledger` documents it. */

@@ -60,6 +60,7 @@ function verdictOf(
       bridge: nic.bridge,
       tag: nic.tag,
       trunks: nic.trunks,
+      mtu: links.get(nic.bridge)?.mtu ?? null,
       rowName: netdev,
       mac: nic.mac,
       firewallBridge,

@@ -10,7 +10,7 @@ import { Announcer } from './announcer.ts';
 import type { PortEvents } from './announcer.ts';
 import { Bindings } from './bindings.ts';
 import { Committer } from './committer.ts';
-import type { BindingsStore, Cause, Clock, Guests, Links, Listing, Recorder, Switch } from './contracts.ts';
+import type { BindingsStore, Cause, Clock, GuestLocks, Guests, Links, Listing, Recorder, Switch } from './contracts.ts';
 import { Handover } from './handover.ts';
 import { blockLanded } from './in-doubt.ts';
 import { runPhase } from './lifecycle.ts';
@@ -20,8 +20,9 @@ import { isOurs } from './marks.ts';
 import { portNameOfRow } from './plan.ts';
 import { everythingNow, patiently, Reconciler } from './reconciler.ts';
 import type { PassResult, Scope } from './reconciler.ts';
-import { phaseDraft } from './record.ts';
+import { driftDraft, phaseDraft } from './record.ts';
 import { Runner } from './runner.ts';
+import { describeDifferences } from './settings.ts';
 import { SwitchView } from './switch-view.ts';
 import type { SwitchChange, SwitchTables } from './switch-view.ts';
 import type { ReplicaReader } from '../ovsdb/replica.ts';
@@ -31,6 +32,7 @@ export interface PortEngineOptions {
   readonly replica: () => ReplicaReader<SwitchTables>;
   readonly links: Links;
   readonly guests: Guests;
+  readonly guestLocks: GuestLocks;
   readonly recorder: Recorder;
   readonly listing: Listing;
   readonly bindingsStore: BindingsStore;
@@ -43,11 +45,14 @@ export interface PortEngineOptions {
   readonly containerBridge: BridgeName;
   readonly namingTemplate: string;
   readonly debounceMs: number;
+  readonly drift: 'repair' | 'report';
   readonly events: EngineEvents;
 }
 
 /** What the engine tells the outside. */
 export interface EngineEvents extends PortEvents {
+  /** Somebody else changed what the agent had set; `text` says what, and whether it was put back. */
+  drift(port: PortName, text: string): void;
   /** Something went wrong that no caller hears of: a pass, a block that could not be written. */
   trouble(error: AgentError): void;
 }
@@ -78,6 +83,8 @@ export class PortEngine {
   readonly #managed: ReadonlySet<BridgeName>;
   /** Problems by port, as the passes left them. */
   #problems = new Map<PortName, string>();
+  /** Drift that has its block, by port. */
+  readonly #reportedDrift = new Map<PortName, string>();
   #lastTrouble: AgentError | null = null;
   #isSettled = false;
 
@@ -99,7 +106,9 @@ export class PortEngine {
       ...shared,
       clock,
       managed: this.#managed,
+      guestLocks: options.guestLocks,
       cluster: options.cluster,
+      drift: options.drift,
       onChanged: () => {
         this.#listing.request();
       },
@@ -202,6 +211,7 @@ export class PortEngine {
     await this.#committer.waitForSwitch(switchDeadlineMs);
     const result = await this.#reconciler.pass('all', caller, everythingNow);
     this.#keepProblems('all', result);
+    this.#tellOfDrift(result);
     await this.#committer.waitApplied(result.committed, 5000);
     this.#listing.request();
     return result;
@@ -306,6 +316,7 @@ export class PortEngine {
       await this.#settleInDoubt();
       const result = await this.#reconciler.pass(scope, { ...reconcileCause, cause: `reconcile: ${cause}` }, patiently);
       this.#keepProblems(scope, result);
+      this.#tellOfDrift(result);
       // Also without a change: somebody else may have edited the file.
       if (scope === 'all') this.#listing.request();
       this.#lastTrouble = null;
@@ -325,6 +336,30 @@ export class PortEngine {
       if (blockLanded(block, this.#view) === false) {
         await this.#options.recorder.abandon(block, 'the switch does not have this change');
       }
+    }
+  }
+
+  /** A repair has its own block; what is only reported gets one when it is first seen. */
+  #tellOfDrift({ changes, drift, verdicts }: PassResult): void {
+    const { events, recorder, host } = this.#options;
+    for (const change of changes) {
+      if (change.kind !== 'set' || !change.drift) continue;
+      events.drift(change.wanted.port, `${describeDifferences(change.differences)}; put back`);
+    }
+    const seen = new Map(drift.map((found) => [found.wanted.port, describeDifferences(found.differences)]));
+    for (const judged of verdicts.values()) {
+      for (const { wanted } of judged)
+        if (wanted !== null && !seen.has(wanted.port)) this.#reportedDrift.delete(wanted.port);
+    }
+    for (const found of drift) {
+      const { port } = found.wanted;
+      const text = describeDifferences(found.differences);
+      if (this.#reportedDrift.get(port) === text) continue;
+      this.#reportedDrift.set(port, text);
+      events.drift(port, `${text}; left as it is`);
+      recorder.append(driftDraft(found, host)).catch((error: unknown) => {
+        events.trouble(toAgentError(error));
+      });
     }
   }
 

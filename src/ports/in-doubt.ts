@@ -1,6 +1,7 @@
 /** Whether a change that may have been lost is on the switch after all. */
 import type { Block } from '../ledger/block.ts';
 import { carries, portMarks } from './marks.ts';
+import { settingsDiffer } from './settings.ts';
 import type { SwitchView } from './switch-view.ts';
 import { insertedPortUuid } from './transaction.ts';
 import type { SeededChange } from './transaction.ts';
@@ -13,6 +14,10 @@ export function landed({ change, seed }: SeededChange, view: SwitchView): boolea
     case 'adopt': {
       const row = view.byUuid(change.row.portUuid);
       return row !== null && carries(row.portIds, portMarks(change.wanted));
+    }
+    case 'set': {
+      const row = view.byUuid(change.row.portUuid);
+      return row !== null && settingsDiffer(change.wanted, row).length === 0;
     }
     case 'detach':
       return view.byUuid(change.row.portUuid) === null;

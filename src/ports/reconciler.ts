@@ -9,12 +9,13 @@ import type { ObservedPort, WantedPort } from '../model/port.ts';
 import { wantedOfBinding } from './bindings.ts';
 import type { Bindings } from './bindings.ts';
 import type { Committed, Committer } from './committer.ts';
-import type { Cause, Clock, Guests, Link, Links } from './contracts.ts';
+import type { Cause, Clock, GuestLocks, Guests, Link, Links } from './contracts.ts';
 import { desiredPorts, netdevsOf } from './desired.ts';
 import type { NicVerdict } from './desired.ts';
 import { Patience } from './patience.ts';
+import { isOurs } from './marks.ts';
 import { planPorts } from './plan.ts';
-import type { PortChange } from './plan.ts';
+import type { Drift, PortChange } from './plan.ts';
 import type { SwitchView } from './switch-view.ts';
 
 export type Scope = 'all' | ReadonlySet<Vmid>;
@@ -22,14 +23,15 @@ export type Scope = 'all' | ReadonlySet<Vmid>;
 /** Which kinds of change do not wait for patience. */
 export interface Urgency {
   readonly attach: boolean;
+  readonly set: boolean;
   readonly detach: boolean;
 }
 /** Events and the timer: Proxmox may be about to put right itself what looks wrong. */
-export const patiently: Urgency = { attach: false, detach: false };
+export const patiently: Urgency = { attach: false, set: false, detach: false };
 /** Before a start and after a stop: what is left of the guest goes, but nothing is plugged behind Proxmox's back. */
-export const detachNow: Urgency = { attach: false, detach: true };
+export const detachNow: Urgency = { attach: false, set: false, detach: true };
 /** After a start, or when a person asks: Proxmox has done its part. */
-export const everythingNow: Urgency = { attach: true, detach: true };
+export const everythingNow: Urgency = { attach: true, set: true, detach: true };
 
 /** `ovs-vswitchd` makes the device of an internal port while it applies the row. */
 const internalPortDeadlineMs = 1000;
@@ -38,11 +40,13 @@ export interface ReconcilerOptions {
   readonly view: SwitchView;
   readonly links: Links;
   readonly guests: Guests;
+  readonly guestLocks: GuestLocks;
   readonly bindings: Bindings;
   readonly committer: Committer;
   readonly clock: Clock;
   readonly managed: ReadonlySet<BridgeName>;
   readonly cluster: () => string;
+  readonly drift: 'repair' | 'report';
   /** A pass has changed something on the switch. */
   readonly onChanged: () => void;
 }
@@ -51,6 +55,7 @@ export interface PassResult {
   readonly verdicts: ReadonlyMap<Vmid, readonly NicVerdict[]>;
   readonly changes: readonly PortChange[];
   readonly problems: ReadonlyMap<PortName, string>;
+  readonly drift: readonly Drift[];
   readonly committed: Committed;
 }
 
@@ -83,13 +88,13 @@ export class Reconciler {
   async pass(scope: Scope, cause: Cause, urgency: Urgency): Promise<PassResult> {
     const observation = await this.#observe(scope);
     const plan = this.#plan(observation);
-    const changes = this.#ripen(plan.changes, scope, urgency);
+    const changes = await this.#ripen(plan.changes, scope, urgency);
     const committed = await this.#commit(changes, cause);
     if (changes.length > 0) this.#options.onChanged();
     const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
     await this.#join(observation, changes, committed, scope, problems);
     await this.#name(observation, problems);
-    return { verdicts: observation.verdicts, changes, problems, committed };
+    return { verdicts: observation.verdicts, changes, problems, drift: plan.drift, committed };
   }
 
   /** Each change is a request of its own: they share a transaction, not a failure. */
@@ -123,6 +128,8 @@ export class Reconciler {
             ...read.flatMap(([, guest]) => (guest === null ? [] : netdevsOf(guest))),
             ...rows.flatMap((row) => netdevsBehind(row)),
             ...bound.map(({ netdev }) => netdev),
+            // Their mtu is what Proxmox VE asks for.
+            ...managed,
           ]);
     const verdicts = new Map<Vmid, NicVerdict[]>();
     const wanted: WantedPort[] = [];
@@ -140,7 +147,7 @@ export class Reconciler {
   }
 
   #plan({ wanted, rows, links }: Observation): ReturnType<typeof planPorts> {
-    const { view, managed, cluster } = this.#options;
+    const { view, managed, cluster, drift } = this.#options;
     return planPorts({
       wanted,
       rows,
@@ -150,34 +157,48 @@ export class Reconciler {
       managed,
       bridgeExists: (bridge) => view.bridgeUuid(bridge) !== null,
       cluster: cluster(),
+      drift,
     });
   }
 
-  /** What may be done now. Marks never wait; a missing row waits unless its bridge is itself new. */
-  #ripen(changes: readonly PortChange[], scope: Scope, urgency: Urgency): PortChange[] {
-    const { clock, view } = this.#options;
-    const nowMs = clock.nowMs();
+  /**
+   * What may be done now. Marks never wait; a row that Proxmox VE may be about to plug or change waits, unless its bridge
+   * is itself new, and as long as Proxmox VE holds the guest's lock.
+   */
+  async #ripen(changes: readonly PortChange[], scope: Scope, urgency: Urgency): Promise<PortChange[]> {
+    const nowMs = this.#options.clock.nowMs();
+    const freshBridges = this.#noteBridges(scope);
     const reported = new Set<string>();
+    const ripe: PortChange[] = [];
+    for (const change of changes) {
+      if (change.kind === 'adopt' || urgency[change.kind] || isAtOnce(change, freshBridges)) {
+        ripe.push(change);
+        continue;
+      }
+      const key = `${change.kind} ${change.kind === 'detach' ? change.row.netdev : change.wanted.netdev}`;
+      reported.add(key);
+      if (!this.#patience.isRipe(key, nowMs)) continue;
+      if (await this.#isProxmoxAtWork(change)) this.#patience.postpone(key, nowMs);
+      else ripe.push(change);
+    }
+    this.#patience.retain(reported, (key) => scope === 'all' || belongsTo(scope, key));
+    return ripe;
+  }
+
+  /** Names of bridges whose row is another than before. */
+  #noteBridges(scope: Scope): Set<string> {
     const fresh = new Set<string>();
-    for (const { name, uuid } of view.bridges()) {
+    for (const { name, uuid } of this.#options.view.bridges()) {
       const known = this.#bridgeRows.get(name);
       if (known !== undefined && known !== uuid) fresh.add(name);
       if (scope === 'all' || known === undefined) this.#bridgeRows.set(name, uuid);
     }
-    const ripe = changes.filter((change) => {
-      if (change.kind === 'adopt') return true;
-      const [netdev, bridge] =
-        change.kind === 'attach'
-          ? [change.wanted.netdev, change.wanted.bridge]
-          : [change.row.netdev, change.row.bridge];
-      if (urgency[change.kind]) return true;
-      if (change.kind === 'attach' && (parseGuestNetdev(netdev) === null || fresh.has(bridge))) return true;
-      const key = `${change.kind} ${netdev}`;
-      reported.add(key);
-      return this.#patience.isRipe(key, nowMs);
-    });
-    this.#patience.retain(reported, (key) => scope === 'all' || belongsTo(scope, key));
-    return ripe;
+    return fresh;
+  }
+
+  async #isProxmoxAtWork(change: PortChange): Promise<boolean> {
+    if (change.kind === 'detach' || change.wanted.owner.kind === 'binding') return false;
+    return this.#options.guestLocks.isLocked({ kind: change.wanted.owner.kind, vmid: change.wanted.owner.vmid });
   }
 
   /**
@@ -220,7 +241,9 @@ export class Reconciler {
     for (const { netdev, port } of wanted) {
       const link = links.get(netdev);
       if (link === undefined || link.altnames.includes(port) || link.name === port) continue;
-      if (problems.has(port) || this.#options.view.byNetdev(netdev) === null) continue;
+      // Not plugged, or not ours because the name is taken.
+      const row = this.#options.view.byNetdev(netdev);
+      if (row === null || !isOurs(row)) continue;
       missing.set(netdev, port);
     }
     if (missing.size === 0) return;
@@ -230,6 +253,15 @@ export class Reconciler {
         problems.set(port, `${netdev} could not be given the altname ${port}; does another device have it?`);
     }
   }
+}
+
+/** Devices that Proxmox VE does not plug, and everything on a bridge that has just been made anew. */
+function isAtOnce(change: PortChange, freshBridges: ReadonlySet<string>): boolean {
+  if (change.kind === 'detach') return false;
+  return (
+    parseGuestNetdev(change.wanted.netdev) === null ||
+    (change.kind === 'attach' && freshBridges.has(change.wanted.bridge))
+  );
 }
 
 /** The netdevs whose existence keeps a row: for the firewall's internal port, the guest's own device behind it. */

@@ -43,6 +43,9 @@ export function buildTransaction(
       case 'adopt':
         operations.push(...adopt(change, context));
         break;
+      case 'set':
+        operations.push(...setColumns(change, context));
+        break;
       case 'detach':
         operations.push(...detach(change));
         break;
@@ -84,6 +87,7 @@ function attach(wanted: WantedPort, seed: string, context: TransactionContext): 
       row: {
         name: wanted.netdev,
         ...(wanted.firewallBridge === null ? {} : { type: 'internal' }),
+        ...(wanted.mtu === null ? {} : { mtu_request: wanted.mtu }),
         external_ids: ['map', [...interfaceMarks(wanted, context.cluster)]],
       },
     },
@@ -116,6 +120,37 @@ function setMarks(table: string, uuid: string, marks: ReadonlyMap<string, string
       ['external_ids', 'insert', ['map', [...marks]]],
     ],
   };
+}
+
+function setColumns({ wanted, row }: PortChange & { kind: 'set' }, context: TransactionContext): Operation[] {
+  const { tag, trunks, mtu } = wanted;
+  return [
+    waitForRow('Port', '_uuid', ['uuid', row.portUuid]),
+    {
+      op: 'update',
+      table: 'Port',
+      where: [['_uuid', '==', ['uuid', row.portUuid]]],
+      row: { tag: tag ?? ['set', []], trunks: ['set', [...trunks]], vlan_mode: vlanModeOf(wanted) ?? ['set', []] },
+    },
+    setMarks(
+      'Port',
+      row.portUuid,
+      new Map([
+        [markKeys.txn, context.txn],
+        [markKeys.fields, fieldsFingerprint(wanted)],
+      ]),
+    ),
+    ...(mtu === null
+      ? []
+      : [
+          {
+            op: 'update',
+            table: 'Interface',
+            where: [['_uuid', '==', ['uuid', row.interfaceUuid]]],
+            row: { mtu_request: mtu },
+          } satisfies Operation,
+        ]),
+  ];
 }
 
 /** Removing the port from its bridge is enough: Port and Interface are not root tables and go with the reference. */

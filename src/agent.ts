@@ -224,6 +224,7 @@ async function wireEngine(
     bridgeName: config.bridge_name,
     containerBridge: config.container_bridge,
     namingTemplate: config.naming_template,
+    namingMode: config.naming_mode,
     debounceMs: config.debounce_ms,
     drift: config.drift,
     events: {

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { AgentError } from './errors.ts';
 import { nearest } from './nearest.ts';
+import { namingModes } from './naming.ts';
 import { parseBridgeName } from './names.ts';
 import type { BridgeName } from './names.ts';
 
@@ -48,7 +49,7 @@ const schema = z.strictObject({
     )
     .default('vi_{container}')
     .describe('port name of a device without a vmid'),
-  naming_mode: z.enum(['auto']).default('auto').describe('how ports, rows and devices are named'),
+  naming_mode: z.enum(namingModes).default('auto').describe('how ports, rows and devices are named'),
   enable_rename: z.boolean().default(false).describe('older key; true warns and means naming_mode = "auto"'),
   include_prefixes: z.array(z.string()).optional().describe('older key; accepted and not used'),
   container_name_cmd: z.string().optional().describe('older key; accepted and not used'),

@@ -12,6 +12,8 @@ import {
   quote,
 } from '../model/names.ts';
 import type { BridgeName, ContainerName, NetdevName, PortName, Vmid } from '../model/names.ts';
+import { portRowName } from '../model/naming.ts';
+import type { NamingMode } from '../model/naming.ts';
 import type { WantedPort } from '../model/port.ts';
 import type { BindingsStore } from './contracts.ts';
 
@@ -65,7 +67,7 @@ export class Bindings {
   }
 }
 
-export function wantedOfBinding(binding: Binding): WantedPort {
+export function wantedOfBinding(binding: Binding, mode: NamingMode): WantedPort {
   return {
     port: binding.port,
     netdev: binding.netdev,
@@ -74,7 +76,7 @@ export function wantedOfBinding(binding: Binding): WantedPort {
     tag: null,
     trunks: [],
     mtu: null,
-    rowName: binding.port,
+    rowName: portRowName(mode, { ...binding, isGuest: false }),
     mac: null,
     firewallBridge: null,
   };

@@ -5,6 +5,7 @@ import type { Guest } from '../model/guest.ts';
 import type { Phase } from '../model/lifecycle.ts';
 import type { BridgeName, ContainerName, NetdevName, PortName, Vmid } from '../model/names.ts';
 import { comparePortNames } from '../model/naming.ts';
+import type { NamingMode } from '../model/naming.ts';
 import type { ObservedPort } from '../model/port.ts';
 import { Announcer } from './announcer.ts';
 import type { PortEvents } from './announcer.ts';
@@ -44,6 +45,7 @@ export interface PortEngineOptions {
   readonly bridgeName: BridgeName;
   readonly containerBridge: BridgeName;
   readonly namingTemplate: string;
+  readonly namingMode: NamingMode;
   readonly debounceMs: number;
   readonly drift: 'repair' | 'report';
   readonly events: EngineEvents;
@@ -109,6 +111,7 @@ export class PortEngine {
       guestLocks: options.guestLocks,
       cluster: options.cluster,
       drift: options.drift,
+      namingMode: options.namingMode,
       onChanged: () => {
         this.#listing.request();
       },

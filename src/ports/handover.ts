@@ -4,6 +4,7 @@ import { parseGuestNetdev } from '../model/guest.ts';
 import type { BridgeName, ContainerName, NetdevName, PortName, Vmid } from '../model/names.ts';
 import { nicNameOf } from '../model/names.ts';
 import { guestPortName, templatePortName } from '../model/naming.ts';
+import type { NamingMode } from '../model/naming.ts';
 import type { ObservedPort } from '../model/port.ts';
 import { wantedOfBinding } from './bindings.ts';
 import type { Binding, Bindings } from './bindings.ts';
@@ -22,6 +23,7 @@ export interface HandoverOptions {
   readonly bridgeName: BridgeName;
   readonly containerBridge: BridgeName;
   readonly namingTemplate: string;
+  readonly namingMode: NamingMode;
 }
 
 /** Longer than a hook's: here a person waits, not a guest. */
@@ -122,7 +124,10 @@ export class Handover {
     // Durable before the switch is told, so that a wiped database or a crash cannot forget the device.
     await bindings.add(binding);
     try {
-      const committed = await committer.commit([{ kind: 'attach', wanted: wantedOfBinding(binding) }], cause);
+      const committed = await committer.commit(
+        [{ kind: 'attach', wanted: wantedOfBinding(binding, this.#options.namingMode) }],
+        cause,
+      );
       await committer.waitApplied(committed, appliedDeadlineMs);
     } catch (error) {
       await this.#takeBack(binding);

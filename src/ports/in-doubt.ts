@@ -10,6 +10,7 @@ import type { SeededChange } from './transaction.ts';
 export function landed({ change, seed }: SeededChange, view: SwitchView): boolean {
   switch (change.kind) {
     case 'attach':
+    case 'replace':
       return view.byUuid(insertedPortUuid(seed)) !== null;
     case 'adopt': {
       const row = view.byUuid(change.row.portUuid);
@@ -32,6 +33,7 @@ export function blockLanded(block: Block, view: SwitchView): boolean | null {
   const { row, port } = block.data;
   switch (block.action) {
     case 'attach':
+    case 'replace':
       return view.byUuid(insertedPortUuid(block.hash)) !== null;
     case 'adopt':
       return typeof row === 'string' && view.byUuid(row)?.portIds.get('port-name') === port;

@@ -16,6 +16,8 @@ export type PortChange =
   | { readonly kind: 'attach'; readonly wanted: WantedPort }
   /** Marks a row that somebody else plugged (or wiped the marks of). Changes nothing that traffic depends on. */
   | { readonly kind: 'adopt'; readonly wanted: WantedPort; readonly row: ObservedPort }
+  /** Puts the same Interface under a Port row of the wanted name: a row's name cannot be changed (ovs-vswitchd.conf.db(5)). */
+  | { readonly kind: 'replace'; readonly wanted: WantedPort; readonly row: ObservedPort }
   /** Sets columns that the agent has set before; `drift` when somebody else has changed them since. */
   | {
       readonly kind: 'set';
@@ -66,7 +68,9 @@ export function planPorts(input: PlanInput): PortPlan {
     taken.add(wanted.port);
     if (typeof outcome === 'string') problems.push({ port: wanted.port, problem: outcome });
     else if (outcome !== null) changes.push(outcome);
-    if (typeof outcome !== 'string') planSettings(wanted, input, { changes, problems, drift });
+    // A new row gets its columns with it.
+    if (typeof outcome !== 'string' && outcome?.kind !== 'replace')
+      planSettings(wanted, input, { changes, problems, drift });
   }
   for (const row of input.rows) {
     if (isStale(row, input)) changes.push({ kind: 'detach', port: portNameOfRow(row), row });
@@ -87,6 +91,13 @@ function planWanted(wanted: WantedPort, input: PlanInput): PortChange | string |
   if (row.bridge !== wanted.bridge)
     return `${wanted.netdev} is on ${row.bridge}, its configuration says ${wanted.bridge}`;
   if (row.rowName !== wanted.port && input.isRowNameTaken(wanted.port)) return nameTaken(wanted);
+  if (row.rowName !== wanted.rowName) {
+    if (!isOurs(row) && parseGuestNetdev(row.rowName) === null)
+      return `${wanted.netdev} is plugged as ${row.rowName}, which is not ours`;
+    if (input.isRowNameTaken(wanted.rowName))
+      return `a Port row named ${wanted.rowName} already exists and is not ours`;
+    return { kind: 'replace', wanted, row };
+  }
   if (carries(row.portIds, portMarks(wanted)) && carries(row.interfaceIds, interfaceMarks(wanted, input.cluster)))
     return null;
   return { kind: 'adopt', wanted, row };

@@ -5,6 +5,7 @@
 import { guestNetdevName, parseGuestNetdev } from '../model/guest.ts';
 import type { Guest } from '../model/guest.ts';
 import type { BridgeName, NetdevName, PortName, Vmid } from '../model/names.ts';
+import type { NamingMode } from '../model/naming.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
 import { wantedOfBinding } from './bindings.ts';
 import type { Bindings } from './bindings.ts';
@@ -47,6 +48,7 @@ export interface ReconcilerOptions {
   readonly managed: ReadonlySet<BridgeName>;
   readonly cluster: () => string;
   readonly drift: 'repair' | 'report';
+  readonly namingMode: NamingMode;
   /** A pass has changed something on the switch. */
   readonly onChanged: () => void;
 }
@@ -116,7 +118,7 @@ export class Reconciler {
   }
 
   async #observe(scope: Scope): Promise<Observation> {
-    const { guests, links, view, bindings, managed } = this.#options;
+    const { guests, links, view, bindings, managed, namingMode } = this.#options;
     const vmids = scope === 'all' ? await guests.list() : [...scope];
     const read = await Promise.all(vmids.map(async (vmid) => [vmid, await guests.read(vmid)] as const));
     const rows = scope === 'all' ? view.onBridges(managed) : vmids.flatMap((vmid) => view.ofVmid(vmid));
@@ -138,11 +140,11 @@ export class Reconciler {
       this.#known.delete(vmid);
       if (guest === null) continue;
       this.#known.set(vmid, guest);
-      const judged = desiredPorts(guest, found, managed);
+      const judged = desiredPorts(guest, found, managed, namingMode);
       verdicts.set(vmid, judged);
       for (const verdict of judged) if (verdict.wanted !== null) wanted.push(verdict.wanted);
     }
-    for (const binding of bound) if (found.has(binding.netdev)) wanted.push(wantedOfBinding(binding));
+    for (const binding of bound) if (found.has(binding.netdev)) wanted.push(wantedOfBinding(binding, namingMode));
     return { verdicts, wanted, rows, links: found };
   }
 
@@ -171,7 +173,12 @@ export class Reconciler {
     const reported = new Set<string>();
     const ripe: PortChange[] = [];
     for (const change of changes) {
-      if (change.kind === 'adopt' || urgency[change.kind] || isAtOnce(change, freshBridges)) {
+      if (
+        change.kind === 'adopt' ||
+        change.kind === 'replace' ||
+        urgency[change.kind] ||
+        isAtOnce(change, freshBridges)
+      ) {
         ripe.push(change);
         continue;
       }
@@ -213,8 +220,9 @@ export class Reconciler {
     problems: Map<PortName, string>,
   ): Promise<void> {
     const made = new Set(changes.flatMap((change) => (change.kind === 'attach' ? [change.wanted.netdev] : [])));
-    const loose = wanted.filter(({ netdev, port, firewallBridge }) => {
-      return firewallBridge !== null && !problems.has(port) && links.get(netdev)?.master === null;
+    const loose = wanted.filter(({ netdev, firewallBridge }) => {
+      const row = firewallBridge === null ? null : this.#options.view.byNetdev(netdev);
+      return row !== null && isOurs(row) && links.get(netdev)?.master === null;
     });
     this.#loose.retain(new Set(loose.map(({ netdev }) => netdev)), (key) => scope === 'all' || belongsTo(scope, key));
     const nowMs = this.#options.clock.nowMs();

@@ -28,6 +28,7 @@ function describeChange(change: PortChange): BlockDraft['data'] {
     case 'attach':
       return describeWanted(change.wanted);
     case 'adopt':
+    case 'replace':
       return { ...describeWanted(change.wanted), row: change.row.portUuid };
     case 'set':
       return describeDrift(change);

@@ -1,0 +1,8 @@
+/** Every benchmark, in the order in which they are taken. */
+import type { Benchmark } from './benchmark.ts';
+import { cliBenchmark } from './cli.ts';
+import { commitBenchmark } from './commit.ts';
+import { hookBenchmark } from './hook.ts';
+import { memoryBenchmark } from './memory.ts';
+
+export const benchmarks: readonly Benchmark[] = [hookBenchmark, commitBenchmark, cliBenchmark, memoryBenchmark];

@@ -1,0 +1,41 @@
+/**
+ * Takes the benchmarks named by its arguments. run.ts bundles this as the product is bundled, starts it in a network
+ * namespace of its own and receives each `BenchmarkResult` as a message.
+ */
+import { execa } from 'execa';
+import { benchmarks } from './all.ts';
+import { messageOf } from './message.ts';
+
+const isTerminal = process.stderr.isTTY;
+// Each private switch watches for the end of this process; some benchmarks have five.
+process.setMaxListeners(50);
+
+try {
+  await measure(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`bench: ${messageOf(error)}\n`);
+  process.exitCode = 1;
+} finally {
+  process.disconnect();
+}
+
+async function measure(names: readonly string[]): Promise<void> {
+  const abort = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      abort.abort(new Error(`ended by ${signal}`));
+    });
+  }
+  await execa('ip', ['link', 'set', 'lo', 'up']);
+  for (const { name, run } of benchmarks.filter((benchmark) => names.includes(benchmark.name))) {
+    process.send?.(await run({ signal: abort.signal, progress: showProgress(name) }));
+    if (isTerminal) process.stderr.write('\r\u001b[K');
+  }
+}
+
+function showProgress(name: string): (what: string) => void {
+  process.stderr.write(`${name}: starting${isTerminal ? '' : '\n'}`);
+  return (what) => {
+    if (isTerminal) process.stderr.write(`\r\u001b[K${name}: ${what}`);
+  };
+}

@@ -42,6 +42,7 @@ import type { Recorder } from './ports/contracts.ts';
 import { PortEngine } from './ports/engine.ts';
 import { switchTables } from './ports/switch-view.ts';
 import { switchLock } from './ports/transaction.ts';
+import { txnNames } from './ports/txn-name.ts';
 import { parseGuestConfig } from './proxmox/guest-config.ts';
 
 export interface ServeOptions {
@@ -219,7 +220,7 @@ async function wireEngine(
     clock: systemTimers,
     host: node,
     cluster: () => cluster,
-    newTxn: () => randomBytes(8).toString('hex'),
+    newTxn: txnNames(randomBytes(6).toString('hex')),
     bridges: config.bridges,
     bridgeName: config.bridge_name,
     containerBridge: config.container_bridge,

@@ -19,7 +19,8 @@ export async function renderResult(result: unknown, returns: ResultSpec, options
       return JSON.stringify(result ?? null, null, 3);
     case 'yaml': {
       const { dump } = await import('js-yaml');
-      return dump(result ?? null).trimEnd();
+      // Only the newline that the printer adds again: white space before it may belong to a text.
+      return dump(result ?? null).replace(/\n$/, '');
     }
     case 'text':
       return renderText(result, returns, options);

@@ -135,9 +135,9 @@ function addLedger(
   done: (action: Promise<number>) => Promise<void>,
   finish: (code: number) => void,
 ): void {
-  withFormat(ledger.command('stats').description('Number of blocks, period, categories.')).action(
-    (flags: FormatFlags) => done(commands.ledgerStats(env, outputOptions(env, flags))),
-  );
+  withFormat(ledger.command('stats').description('Number of blocks, period, categories.'))
+    .addHelpText('after', examples(['ledger stats', 'ledger stats --output-format json']))
+    .action((flags: FormatFlags) => done(commands.ledgerStats(env, outputOptions(env, flags))));
   withFormat(ledger.command('list').description('Blocks, the newest last.'))
     .option('--category <name>', 'category, or "network"')
     .option('--action <name>', 'action')
@@ -152,9 +152,9 @@ function addLedger(
       const filter = Object.fromEntries(Object.entries(flags).filter(([key]) => !formatFlags.has(key)));
       return done(commands.ledgerList(env, filter, outputOptions(env, flags)));
     });
-  withFormat(ledger.command('show <height>').description('One block, whole.')).action(
-    (height: string, flags: FormatFlags) => done(commands.ledgerShow(env, height, outputOptions(env, flags))),
-  );
+  withFormat(ledger.command('show <height>').description('One block, whole.'))
+    .addHelpText('after', examples(['ledger show 0', 'ledger show 7 --output-format yaml']))
+    .action((height: string, flags: FormatFlags) => done(commands.ledgerShow(env, height, outputOptions(env, flags))));
   ledger
     .command('verify [file]')
     .description(

@@ -21,8 +21,8 @@ const markerText = z
 
 /** In words, for the template of the configuration file and the manual page. */
 const schema = z.strictObject({
-  bridge_name: bridge.default('ovsbr0' as BridgeName).describe('bridge of devices that no guest configuration places'),
-  container_bridge: bridge.default('ovsbr1' as BridgeName).describe('bridge of containers that belong to Netmaker'),
+  bridge_name: bridge.prefault('ovsbr0').describe('bridge of devices that no guest configuration places'),
+  container_bridge: bridge.prefault('ovsbr1').describe('bridge of containers that belong to Netmaker'),
   bridges: z.array(bridge).min(1).optional().describe('managed bridges; default: bridge_name and container_bridge'),
   ovsdb: z
     .string()

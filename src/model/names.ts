@@ -89,10 +89,14 @@ export function parseUuid(input: string): Uuid {
   return input as Uuid;
 }
 
-/** Text from outside, fit for a message: quoted, control characters escaped, at most 64 characters. */
+/** Text from outside, fit for a message on a terminal: quoted, control and format characters escaped, at most 64 characters. */
 export function quote(input: string | number): string {
   const text = String(input);
-  return JSON.stringify(text.length > 64 ? `${text.slice(0, 61)}...` : text);
+  // JSON leaves DEL, the C1 controls (a terminal takes U+009B for the start of a command) and direction marks as they are.
+  return JSON.stringify(text.length > 64 ? `${text.slice(0, 61)}...` : text).replaceAll(
+    /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
+    (character) => character.replaceAll(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
+  );
 }
 
 /**

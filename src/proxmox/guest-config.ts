@@ -9,9 +9,12 @@ import type { VlanTag, Vmid } from '../model/names.ts';
 
 export interface GuestConfig {
   readonly guest: Guest;
-  /** One sentence for each line that was passed over; the rest of the file still counts. */
+  /** One sentence for each line that was passed over, at most `problemsMax` and one; the rest of the file still counts. */
   readonly problems: readonly string[];
 }
+
+/** A file that is nothing but garbage is one problem to its reader, not as many as it has lines. */
+const problemsMax = 20;
 
 /** Total: any text gives a guest, what could not be understood is named in `problems`. */
 export function parseGuestConfig(kind: GuestKind, vmid: Vmid, text: string): GuestConfig {
@@ -20,10 +23,11 @@ export function parseGuestConfig(kind: GuestKind, vmid: Vmid, text: string): Gue
   let name = '';
   const nameKey = kind === 'lxc' ? 'hostname' : 'name';
   for (const [index, line] of text.split('\n').entries()) {
-    if (line.startsWith('[')) break;
+    if (/^\[[A-Za-z][A-Za-z0-9_:-]*\]\s*$/.test(line)) break;
+    // Proxmox VE also takes `lxc.key = value`, the spelling of LXC itself.
     const match = /^([A-Za-z][A-Za-z0-9_.-]*):\s*(.*?)\s*$/.exec(line);
     if (match === null) {
-      if (line.trim() !== '' && !line.startsWith('#'))
+      if (line.trim() !== '' && !line.startsWith('#') && !/^lxc\.[a-z0-9_.-]+\s*=/.test(line))
         problems.push(`line ${index + 1} is not "key: value": ${quote(line)}`);
       continue;
     }
@@ -38,7 +42,9 @@ export function parseGuestConfig(kind: GuestKind, vmid: Vmid, text: string): Gue
     }
   }
   nics.sort((a, b) => nicIndex(a.nic) - nicIndex(b.nic));
-  return { guest: { kind, vmid, name, nics }, problems };
+  const more = problems.length - problemsMax;
+  const shown = more > 0 ? [...problems.slice(0, problemsMax), `and ${more} more such lines`] : problems;
+  return { guest: { kind, vmid, name, nics }, problems: shown };
 }
 
 function parseNic(kind: GuestKind, key: string, value: string): GuestNic {

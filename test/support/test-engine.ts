@@ -1,0 +1,121 @@
+/** The port engine on a switch, a ledger, links, guests and files in memory, with a clock that is told to go. */
+import type { Guest } from '../../src/model/guest.ts';
+import type { AgentError } from '../../src/model/errors.ts';
+import { parseVmid } from '../../src/model/names.ts';
+import type { NetdevName, PortName, Vmid } from '../../src/model/names.ts';
+import type { ListedPort } from '../../src/interfaces/managed-block.ts';
+import type { Link, Links } from '../../src/ports/contracts.ts';
+import { PortEngine } from '../../src/ports/engine.ts';
+import { FakeClock, settled } from './fake-clock.ts';
+import { openLedger } from './ledger-fixtures.ts';
+import { MemoryLedgerStore } from './memory-ledger-store.ts';
+import { MemorySwitch } from './memory-switch.ts';
+import { cluster, linkOf, ovsbr0, ovsbr1 } from './ports-fixtures.ts';
+
+class MemoryLinks implements Links {
+  readonly devices = new Map<string, Link>();
+
+  add(name: string, master: string | null = null): void {
+    this.devices.set(name, linkOf(name, master));
+  }
+
+  async observe(names: readonly string[]): Promise<ReadonlyMap<string, Link>> {
+    await settled();
+    return new Map(names.flatMap((name) => (this.devices.has(name) ? [[name, this.devices.get(name)!]] : [])));
+  }
+
+  async observeAll(): Promise<ReadonlyMap<string, Link>> {
+    await settled();
+    return new Map(this.devices);
+  }
+
+  async addAltnames(names: ReadonlyMap<NetdevName, PortName>): Promise<ReadonlyMap<string, Link>> {
+    await settled();
+    for (const [netdev, altname] of names) {
+      const taken = [...this.devices.values()].some(
+        ({ name, altnames }) => name === altname || altnames.includes(altname),
+      );
+      const link = this.devices.get(netdev);
+      if (link !== undefined && !taken) this.devices.set(netdev, { ...link, altnames: [...link.altnames, altname] });
+    }
+    const now = await this.observe([...names.keys()]);
+    return new Map([...now].filter(([netdev, link]) => link.altnames.includes(names.get(netdev as NetdevName)!)));
+  }
+
+  async removeAltname(netdev: string, altname: string): Promise<void> {
+    await settled();
+    const link = this.devices.get(netdev);
+    if (link !== undefined)
+      this.devices.set(netdev, { ...link, altnames: link.altnames.filter((name) => name !== altname) });
+  }
+
+  async joinBridges(bridges: ReadonlyMap<NetdevName, NetdevName>): Promise<ReadonlyMap<string, Link>> {
+    await settled();
+    for (const [netdev, master] of bridges) {
+      const link = this.devices.get(netdev);
+      if (link !== undefined) this.devices.set(netdev, { ...link, master });
+    }
+    return this.observe([...bridges.keys()]);
+  }
+}
+
+export async function startEngine() {
+  const ovs = new MemorySwitch('ovsbr0', 'ovsbr1');
+  const clock = new FakeClock();
+  const links = new MemoryLinks();
+  const configurations = new Map<Vmid, Guest>();
+  const ledger = await openLedger(new MemoryLedgerStore());
+  const events: string[] = [];
+  const troubles: AgentError[] = [];
+  const saved: { bindings: unknown; listed: readonly ListedPort[] } = { bindings: null, listed: [] };
+  let txns = 0;
+  const engine = new PortEngine({
+    switch: ovs,
+    replica: () => ovs.reader,
+    links,
+    guests: {
+      read: (vmid) => Promise.resolve(configurations.get(vmid) ?? null),
+      list: () => Promise.resolve([...configurations.keys()].sort((a, b) => a - b)),
+    },
+    recorder: ledger,
+    listing: {
+      update: (ports) => {
+        saved.listed = ports;
+        return Promise.resolve({ state: 'present' as const, foreign: [] });
+      },
+    },
+    bindingsStore: {
+      load: () => Promise.resolve(saved.bindings),
+      save: (value) => {
+        saved.bindings = value;
+        return Promise.resolve();
+      },
+    },
+    clock,
+    host: 'pve1',
+    cluster: () => cluster,
+    newTxn: () => `txn${++txns}`,
+    bridges: [ovsbr0, ovsbr1],
+    bridgeName: ovsbr0,
+    containerBridge: ovsbr1,
+    namingTemplate: 'vi_{container}',
+    debounceMs: 500,
+    events: {
+      portAdded: (port, bridge) => events.push(`added ${port} ${bridge}`),
+      portRemoved: (port) => events.push(`removed ${port}`),
+      portChanged: (port, columns) => events.push(`changed ${port} ${columns.join(' ')}`),
+      trouble: (error) => troubles.push(error),
+    },
+  });
+  engine.onSwitchChanges(ovs.contents());
+  ovs.onChanges = (changes) => {
+    engine.onSwitchChanges(changes);
+  };
+  const configure = (guest: Guest): void => {
+    configurations.set(guest.vmid, guest);
+  };
+  const forget = (vmid: number): void => {
+    configurations.delete(parseVmid(vmid));
+  };
+  return { ovs, clock, links, configure, forget, ledger, events, troubles, saved, engine };
+}

@@ -1,0 +1,365 @@
+import assert from 'node:assert/strict';
+import type { Environment } from '../../src/cli/environment.ts';
+import { run } from '../../src/cli/program.ts';
+import { AgentError, errorTable } from '../../src/model/errors.ts';
+import type { ErrorCode } from '../../src/model/errors.ts';
+import { chunksOf, ledgerBytes } from '../support/ledger-fixtures.ts';
+
+interface Run {
+  readonly exitCode: number;
+  readonly out: string;
+  readonly err: string;
+  readonly calls: unknown[];
+}
+
+interface FakeEnvironment {
+  /** Answers by member, or by `verb path` for the generic call. */
+  readonly answers?: Readonly<Record<string, unknown>>;
+  readonly error?: Error;
+  readonly isTerminal?: boolean;
+  readonly colors?: boolean;
+  readonly unicode?: boolean;
+  readonly ledger?: Uint8Array;
+}
+
+/** Runs the command as if it were typed. */
+async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
+  const { answers = {}, error, isTerminal = false, colors = false, unicode = false, ledger } = options;
+  const out: string[] = [];
+  const err: string[] = [];
+  const calls: unknown[] = [];
+  const environment: Environment = {
+    call(member, signature, body) {
+      calls.push([member, signature, ...body]);
+      if (error !== undefined) return Promise.reject(error);
+      if (member !== 'Call') return Promise.resolve([answers[member] ?? 'done']);
+      const key = `${String(body[0])} ${String(body[1])}`;
+      if (!(key in answers)) return Promise.reject(new Error(`the test has no answer for ${key}`));
+      return Promise.resolve([JSON.stringify(answers[key])]);
+    },
+    serve(serveOptions) {
+      calls.push(['serve', serveOptions]);
+      return Promise.resolve(7);
+    },
+    readLedger(path) {
+      calls.push(['readLedger', path]);
+      if (ledger === undefined) throw new AgentError('NotFound', `${path} does not exist`);
+      return chunksOf(ledger, 1000);
+    },
+    print: (text) => out.push(text),
+    complain: (text) => err.push(text),
+    isTerminal,
+    unicode,
+    colors,
+    node: 'pve1',
+    version: '1.2.3',
+  };
+  const exitCode = await run(environment, line === '' ? [] : line.split(' '));
+  return { exitCode, out: out.join('\n'), err: err.join('\n'), calls };
+}
+
+const twoPorts = {
+  'get /ports': [
+    { port: 'vi100', bridge: 'ovsbr0', netdev: 'veth100i0', tag: 10 },
+    { port: 'vi101', bridge: 'ovsbr1', netdev: 'veth101i0' },
+  ],
+};
+const status = {
+  state: 'running',
+  version: '1.2.3',
+  switch: 'connected, Open vSwitch 3.5.0',
+  ports: 2,
+  ledger: '5 blocks',
+  interfaces: 'in step',
+  problems: [],
+};
+
+describe('the command line', () => {
+  describe('list', () => {
+    it('prints names to a pipe, one on a line', async () => {
+      const { exitCode, out, err, calls } = await type('list', { answers: twoPorts });
+      assert.deepEqual([exitCode, out, err], [0, 'vi100\nvi101', '']);
+      assert.deepEqual(calls, [['Call', 'sss', 'get', '/ports', '{}']]);
+    });
+
+    it('prints a table to a terminal', async () => {
+      const { out } = await type('list', { answers: twoPorts, isTerminal: true });
+      assert.match(out, /^\+-+\+/);
+      assert.match(out, /\| ovsbr0 \| veth100i0 \| vi100 \| 10 {2}\|/);
+    });
+
+    it('prints JSON when asked, wherever it goes', async () => {
+      const { out } = await type('list --output-format json', { answers: twoPorts, isTerminal: true });
+      assert.deepEqual(JSON.parse(out), twoPorts['get /ports']);
+    });
+
+    it('prints nothing when there is nothing', async () => {
+      for (const isTerminal of [true, false]) {
+        const { exitCode, out } = await type('list', { answers: { 'get /ports': [] }, isTerminal });
+        assert.deepEqual([exitCode, out], [0, '']);
+      }
+    });
+  });
+
+  describe('status', () => {
+    it('prints facts, then problems, one on a line', async () => {
+      const problems = ['vi100: bridge is missing', 'the ledger was altered'];
+      const { out } = await type('status', { answers: { 'get /status': { ...status, state: 'degraded', problems } } });
+      assert.deepEqual(out.split('\n').slice(-2), [
+        'problems:   vi100: bridge is missing',
+        `            ${problems[1]!}`,
+      ]);
+      assert.ok(out.startsWith('state:      degraded\nversion:    1.2.3\n'));
+    });
+
+    it('is in colour only where colours are wanted', async () => {
+      const answers = { 'get /status': status };
+      assert.ok(!(await type('status', { answers })).out.includes('\x1b'));
+      assert.ok((await type('status', { answers, colors: true })).out.includes('\x1b[32mrunning'));
+    });
+  });
+
+  describe('the verbs of pvesh', () => {
+    it('print what the resource answers', async () => {
+      const { exitCode, out } = await type('get /ports --noborder --noheader', { answers: twoPorts });
+      assert.deepEqual([exitCode, out], [0, 'ovsbr0 veth100i0 vi100 10\novsbr1 veth101i0 vi101']);
+    });
+
+    it('take parameters as --key value and --key=value', async () => {
+      for (const words of ['--netdev ve7 --container web --vmid 107', '--netdev=ve7 --container=web --vmid=107']) {
+        const { exitCode, out, calls } = await type(`create /ports ${words}`, {
+          answers: { 'create /ports': 'vi107' },
+        });
+        assert.deepEqual([exitCode, out], [0, 'vi107']);
+        assert.deepEqual(calls, [['Call', 'sss', 'create', '/ports', '{"netdev":"ve7","container":"web","vmid":107}']]);
+      }
+    });
+
+    it('send parameters of the path in the path alone', async () => {
+      const { calls } = await type('delete ports/vi107/', { answers: { 'delete /ports/vi107': 'vi107' } });
+      assert.deepEqual(calls, [['Call', 'sss', 'delete', '/ports/vi107', '{}']]);
+    });
+
+    it('know this node’s own branch of the tree', async () => {
+      const { exitCode } = await type('get /nodes/pve1/ports', { answers: twoPorts });
+      assert.equal(exitCode, 0);
+      assert.equal((await type('get /nodes/pve2/ports')).exitCode, 255);
+    });
+
+    it('print nothing when told to be quiet', async () => {
+      assert.equal((await type('get /ports --quiet', { answers: twoPorts })).out, '');
+    });
+
+    for (const [line, exit, said] of [
+      ['get /x', 255, "no such resource '/x'"],
+      ['ls /x', 255, "no such resource '/x'"],
+      ['usage /x', 255, "no such resource '/x'"],
+      ['delete /ports', 1, "No 'delete' handler defined for '/ports'"],
+      ['usage /ports --command set', 1, "No 'set' handler defined for '/ports'"],
+      [
+        'create /ports',
+        255,
+        '400 Parameter verification failed.\nnetdev: property is missing and it is not optional\novs-port-agent create /ports --netdev <string> [OPTIONS]',
+      ],
+      ['create /ports --netdev x --vmid 5', 255, 'vmid: value must have a minimum value of 100'],
+      ['create /ports --netdev', 255, '--netdev: expected --key value'],
+      ['create /ports netdev x', 255, 'netdev: expected --key value'],
+      ['get /ledger/blocks --limt 5', 255, 'limt: property is not defined in schema; did you mean limit?'],
+    ] as const) {
+      it(`say what is wrong with \`${line}\`, as pvesh does, without asking the service`, async () => {
+        const { exitCode, out, err, calls } = await type(line);
+        assert.equal(exitCode, exit);
+        assert.ok(err.includes(said), err);
+        assert.deepEqual([out, calls], ['', []]);
+      });
+    }
+
+    it('list what is below a path', async () => {
+      const { exitCode, out } = await type('ls /');
+      assert.equal(exitCode, 0);
+      assert.ok(out.split('\n').includes('Dr-c-        ports'), out);
+      assert.ok(out.split('\n').includes('-r---        version'), out);
+    });
+
+    it('describe how a path is called', async () => {
+      const { exitCode, out } = await type('usage /ports --command create');
+      assert.equal(exitCode, 0);
+      assert.match(out, /^USAGE: ovs-port-agent create \/ports --netdev <string> \[OPTIONS\]/);
+    });
+  });
+
+  describe('the older tool’s commands', () => {
+    for (const [line, call] of [
+      ['create-interface veth7 web 107', ['create_container_interface', 'ssu', 'veth7', 'web', 107]],
+      ['remove-interface vi107', ['remove_container_interface', 's', 'vi107']],
+      ['reconcile', ['Reconcile', '']],
+    ] as const) {
+      it(`\`${line}\` makes one call and prints its answer`, async () => {
+        const { exitCode, out, calls } = await type(line);
+        assert.deepEqual([exitCode, out, calls], [0, 'done', [call]]);
+      });
+    }
+
+    it('`query-state` prints a document, "network" and --plugin included', async () => {
+      const answers = { QueryState: '{"net":{"interfaces":[]}}' };
+      for (const line of ['query-state network', 'query-state --plugin network']) {
+        const { exitCode, out, calls } = await type(line, { answers });
+        assert.deepEqual(
+          [exitCode, JSON.parse(out), calls],
+          [0, { net: { interfaces: [] } }, [['QueryState', 's', 'network']]],
+        );
+      }
+      assert.deepEqual((await type('query-state', { answers })).calls, [['QueryState', 's', '']]);
+    });
+
+    for (const [line, name] of [
+      ['name web 0', 'vi_web'],
+      ['name web 0 107', 'vi107'],
+      ['name web 1 107', 'vi107i1'],
+      ['name web 3 --template p{index}_{container}', 'p3_web'],
+    ] as const) {
+      it(`\`${line}\` prints ${name}, and needs no service`, async () => {
+        const { exitCode, out, calls } = await type(line);
+        assert.deepEqual([exitCode, out, calls], [0, name, []]);
+      });
+    }
+
+    for (const line of ['name a/b 0', 'name web 0 99', 'name web 32 107', 'create-interface veth7 web 1e3']) {
+      it(`\`${line}\` is a mistake of usage`, async () => {
+        const { exitCode, err, calls } = await type(line);
+        assert.equal(exitCode, 64);
+        assert.match(err, /^ovs-port-agent: .* is not valid/);
+        assert.deepEqual(calls, []);
+      });
+    }
+  });
+
+  describe('ledger', () => {
+    it('verifies a file without the service', async () => {
+      const ledger = ledgerBytes(5);
+      const good = await type('ledger verify /x', { ledger });
+      assert.equal(good.exitCode, 0);
+      assert.match(good.out, /^VALID: 5 blocks, last hash [0-9a-f]{64}$/);
+      assert.deepEqual(good.calls, [['readLedger', '/x']]);
+      const altered = Buffer.from(ledger);
+      altered[altered.indexOf('vi102')] = 0x56;
+      const bad = await type('ledger verify /x', { ledger: altered });
+      assert.equal(bad.exitCode, 1);
+      assert.match(bad.out, /^INVALID: block 2 at byte \d+: /);
+    });
+
+    it('exits 1 when the service finds it altered, 2 when it cannot be told', async () => {
+      assert.equal(
+        (await type('ledger verify', { answers: { verify_blockchain_integrity: 'VALID: 1 blocks' } })).exitCode,
+        0,
+      );
+      assert.equal(
+        (await type('ledger verify', { answers: { verify_blockchain_integrity: 'INVALID: block 1' } })).exitCode,
+        1,
+      );
+      const { exitCode, err } = await type('ledger verify', { error: new AgentError('Unavailable', 'no service') });
+      assert.equal(exitCode, 2);
+      assert.match(err, /could not verify: no service/);
+      assert.equal((await type('ledger verify /missing')).exitCode, 2);
+    });
+
+    it('lists blocks in words, the newest last', async () => {
+      const block = (height: number, data: object): object => ({
+        height,
+        timestamp: '2025-10-14T12:00:00.000Z',
+        category: 'port',
+        action: 'attach',
+        metadata: { cause: 'hook post-start' },
+        data,
+      });
+      const answers = {
+        'get /ledger/blocks': [
+          block(1, { port: 'vi101', netdev: 'veth101i0', bridge: 'ovsbr0', tag: null, vmid: 101 }),
+          block(0, { port: 'vi100', netdev: 'veth100i0', bridge: 'ovsbr0', tag: 10, vmid: 100 }),
+        ],
+      };
+      const { out, calls } = await type('ledger list --vmid 100 --limit 2 --category port', { answers });
+      assert.deepEqual(calls, [['Call', 'sss', 'get', '/ledger/blocks', '{"vmid":100,"limit":2,"category":"port"}']]);
+      assert.deepEqual(out.split('\n'), [
+        '0 2025-10-14T12:00:00.000Z port attach vi100 veth100i0 ovsbr0 tag 10 (hook post-start)',
+        '1 2025-10-14T12:00:00.000Z port attach vi101 veth101i0 ovsbr0 (hook post-start)',
+      ]);
+    });
+
+    for (const line of ['ledger list --limit x', 'ledger list --vmid -5', 'ledger list --limit']) {
+      it(`takes \`${line}\` for a mistake of usage`, async () => {
+        assert.equal((await type(line)).exitCode, 64);
+      });
+    }
+  });
+
+  describe('exit codes', () => {
+    for (const code of Object.keys(errorTable) as ErrorCode[]) {
+      it(`of a call that fails as ${code} is ${errorTable[code].exit}, with the message and no stack`, async () => {
+        const { exitCode, out, err } = await type('list', { error: new AgentError(code, 'what, why, what to do') });
+        assert.deepEqual([exitCode, out, err], [errorTable[code].exit, '', 'ovs-port-agent: what, why, what to do']);
+      });
+    }
+
+    for (const [line, said] of [
+      ['lsit', 'Did you mean list?'],
+      ['list --wrong', "unknown option '--wrong'"],
+      ['list --output-format xml', 'Allowed choices are text, json, json-pretty, yaml'],
+      ['add-port', "missing required argument 'bridge-or-netdev'"],
+      ['create-interface a b', "missing required argument 'vmid'"],
+      ['', 'Usage: ovs-port-agent'],
+    ] as const) {
+      it(`of \`ovs-port-agent ${line}\` is 64`, async () => {
+        const { exitCode, err } = await type(line);
+        assert.equal(exitCode, 64);
+        assert.ok(err.includes(said), err);
+      });
+    }
+
+    it('of the service is its own', async () => {
+      const { exitCode, calls } = await type('serve --config /x --bus unix:path=/y');
+      assert.deepEqual([exitCode, calls], [7, [['serve', { config: '/x', bus: 'unix:path=/y' }]]]);
+    });
+  });
+
+  describe('help', () => {
+    it('of the whole lists every command', async () => {
+      const { exitCode, out } = await type('--help');
+      assert.equal(exitCode, 0);
+      for (const name of await commandNames()) assert.ok(out.includes(`  ${name}`), name);
+    });
+
+    it('of every command says what it does and shows examples of itself', async () => {
+      const names = await commandNames();
+      assert.ok(names.length >= 17, names.join());
+      for (const name of names) {
+        const { exitCode, out } = await type(`${name} --help`);
+        assert.equal(exitCode, 0, name);
+        assert.match(out, new RegExp(`^Usage: ovs-port-agent ${name}[ \n]`));
+        assert.match(out, /\nExamples:\n( {2}ovs-port-agent .+\n?)+$/, `${name} has no examples`);
+      }
+    });
+
+    it('of every command of the ledger says what it does', async () => {
+      for (const name of ['stats', 'list', 'show', 'verify']) {
+        const { exitCode, out } = await type(`ledger ${name} --help`);
+        assert.equal(exitCode, 0);
+        assert.match(out, new RegExp(`^Usage: ovs-port-agent ledger ${name}`));
+        assert.match(out, /\nExamples:\n/, `ledger ${name} has no examples`);
+      }
+    });
+
+    it('tells the version', async () => {
+      const { exitCode, out } = await type('--version');
+      assert.deepEqual([exitCode, out], [0, '1.2.3']);
+    });
+  });
+});
+
+async function commandNames(): Promise<string[]> {
+  const { out } = await type('--help');
+  const [, list = ''] = out.split('Commands:\n');
+  return [...list.split('\n\n')[0]!.matchAll(/^ {2}([a-z-]+)/gm)].flatMap(([, name = '']) =>
+    name === 'help' ? [] : [name],
+  );
+}

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { ConfigError, configKeys, parseConfig } from '../../src/model/config.ts';
+
+const defaults = {
+  bridge_name: 'ovsbr0',
+  container_bridge: 'ovsbr1',
+  bridges: ['ovsbr0', 'ovsbr1'],
+  ovsdb: 'unix:/var/run/openvswitch/db.sock',
+  ovsdb_leader_only: false,
+  interfaces_path: '/etc/network/interfaces',
+  managed_block_tag: 'ovs-port-agent',
+  pve_dir: '/etc/pve',
+  state_dir: '/var/lib/ovs-port-agent',
+  ledger_path: '/var/lib/ovs-port-agent/ledger.jsonl',
+  debounce_ms: 500,
+  naming_template: 'vi_{container}',
+  naming_mode: 'auto',
+  enable_rename: false,
+  log_level: 'info',
+};
+
+describe('the configuration', () => {
+  it('has a default for everything', () => {
+    const { config, warnings } = parseConfig({});
+    assert.deepEqual({ ...config }, defaults);
+    assert.deepEqual(warnings, []);
+  });
+
+  it('takes every key, and each replaces only its own default', () => {
+    const values = {
+      bridge_name: 'vmbr0',
+      container_bridge: 'vmbr1',
+      bridges: ['vmbr0', 'vmbr1', 'vmbr2'],
+      ovsdb: 'ssl:db1:6640,ssl:[::1]:6640, tcp:10.0.0.1,unix:/run/ovs/db.sock',
+      ovsdb_key: '/tmp/key.pem',
+      ovsdb_certificate: '/tmp/certificate.pem',
+      ovsdb_ca: '/tmp/ca.pem',
+      ovsdb_leader_only: true,
+      interfaces_path: '/tmp/interfaces',
+      managed_block_tag: 'nm-monitor',
+      pve_dir: '/tmp/pve',
+      state_dir: '/tmp/state',
+      ledger_path: '/tmp/ledger.jsonl',
+      bus: 'unix:path=/tmp/bus',
+      debounce_ms: 0,
+      naming_template: 'p{index}_{container}',
+      naming_mode: 'auto',
+      enable_rename: false,
+      include_prefixes: ['veth', 'tap'],
+      container_name_cmd: 'lxc-name {ifname}',
+      log_level: 'debug',
+    };
+    assert.deepEqual(
+      configKeys()
+        .map(({ key }) => key)
+        .sort(),
+      Object.keys(values).sort(),
+      'this test knows every key',
+    );
+    for (const [key, value] of Object.entries(values)) {
+      const { config } = parseConfig({ [key]: value });
+      assert.deepEqual((config as Record<string, unknown>)[key], value, key);
+    }
+    assert.deepEqual({ ...parseConfig(values).config }, values);
+  });
+
+  it('manages bridge_name and container_bridge unless bridges says otherwise, each once', () => {
+    assert.deepEqual(parseConfig({ bridge_name: 'a', container_bridge: 'b' }).config.bridges, ['a', 'b']);
+    assert.deepEqual(parseConfig({ bridge_name: 'a', container_bridge: 'a' }).config.bridges, ['a']);
+    assert.deepEqual(parseConfig({ bridge_name: 'a', bridges: ['c'] }).config.bridges, ['c']);
+  });
+
+  it('keeps the ledger in the state folder unless ledger_path says otherwise', () => {
+    assert.equal(parseConfig({ state_dir: '/srv/x' }).config.ledger_path, '/srv/x/ledger.jsonl');
+    assert.equal(parseConfig({ state_dir: '/srv/x', ledger_path: '/l' }).config.ledger_path, '/l');
+  });
+
+  it('warns of older keys that mean something else now, and of nothing else', () => {
+    const warned = parseConfig({ enable_rename: true, include_prefixes: [], container_name_cmd: 'x' }).warnings;
+    assert.deepEqual(
+      warned.map((warning) => warning.split(' ')[0]),
+      ['enable_rename', 'include_prefixes', 'container_name_cmd'],
+    );
+    assert.match(warned[0]!, /naming_mode = "auto"/);
+    assert.deepEqual(parseConfig({ enable_rename: false }).warnings, []);
+  });
+
+  for (const [key, value, said] of [
+    ['bridge_name', 5, 'expected string'],
+    ['bridge_name', '', 'bridge name "" is not valid'],
+    ['bridge_name', 'a/b', 'bridge name "a/b" is not valid'],
+    ['bridge_name', 'sixteen_bytes_xx', 'is not valid'],
+    ['bridges', 'ovsbr0', 'expected array'],
+    ['bridges', [], '>=1'],
+    ['bridges.1', ['ovsbr0', 'o vs'], 'bridge name "o vs" is not valid'],
+    ['ovsdb', 'udp:127.0.0.1:6640', 'expected "unix:" and an absolute path'],
+    ['ovsdb', 'unix:/run/db.sock,', 'expected "unix:" and an absolute path'],
+    ['ovsdb', 'tcp:::1:6640', 'expected "unix:" and an absolute path'],
+    ['ovsdb_key', 'key.pem', 'expected an absolute path'],
+    ['ovsdb', 'unix:relative', 'expected "unix:" and an absolute path'],
+    ['interfaces_path', 'interfaces', 'expected an absolute path'],
+    ['state_dir', '', 'expected an absolute path'],
+    ['managed_block_tag', 'two\nlines', 'expected 1 to 64 letters'],
+    ['managed_block_tag', '', 'expected 1 to 64 letters'],
+    ['bus', '', '>=1'],
+    ['debounce_ms', -1, '>=0'],
+    ['debounce_ms', 60_001, '<=60000'],
+    ['debounce_ms', 1.5, 'expected int'],
+    ['debounce_ms', '500', 'expected number'],
+    ['naming_template', '{contianer}', 'expected letters'],
+    ['naming_template', 'vi {container}', 'expected letters'],
+    ['naming_template', '', 'expected letters'],
+    ['naming_mode', 'rename', '"auto"'],
+    ['enable_rename', 'yes', 'expected boolean'],
+    ['log_level', 'verbose', '"warning"'],
+  ] as const) {
+    it(`refuses ${key} = ${JSON.stringify(value)} and says what it expected`, () => {
+      const top = key.split('.')[0]!;
+      assert.throws(
+        () => parseConfig({ [top]: value }),
+        (error: unknown) => {
+          assert.ok(error instanceof ConfigError);
+          assert.equal(error.code, 'InvalidArgument');
+          assert.deepEqual(
+            error.issues.map((issue) => issue.key),
+            [key],
+          );
+          assert.ok(error.issues[0]!.message.includes(said), error.issues[0]!.message);
+          return true;
+        },
+      );
+    });
+  }
+
+  it('names everything that is wrong at once, and takes nothing of a file with one mistake', () => {
+    assert.throws(
+      () => parseConfig({ brigde_name: 'x', debounce_ms: 'soon', log_level: 'info', colour: 1 }),
+      (error: unknown) => {
+        assert.ok(error instanceof ConfigError);
+        assert.deepEqual(
+          new Map(error.issues.map(({ key, message }) => [key, message.split(';')[1]?.trim() ?? null])),
+          new Map([
+            ['debounce_ms', null],
+            ['brigde_name', 'did you mean bridge_name?'],
+            ['colour', null],
+          ]),
+        );
+        return true;
+      },
+    );
+  });
+
+  it('is refused when it is no table at all', () => {
+    for (const input of [null, [], 'text', 5]) assert.throws(() => parseConfig(input), ConfigError);
+  });
+
+  it('describes every key in words, with its default, for the documents', () => {
+    for (const { key, description } of configKeys()) assert.ok(description.length > 5, `${key} has no description`);
+    const shown = new Map(configKeys().map(({ key, defaultValue }) => [key, defaultValue]));
+    for (const [key, value] of Object.entries(defaults)) {
+      if (key !== 'bridges' && key !== 'ledger_path') assert.deepEqual(shown.get(key), value, key);
+    }
+  });
+});

@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict';
+import { buildTransaction, insertedPortUuid, switchLock } from '../../src/ports/transaction.ts';
+import type { PortChange } from '../../src/ports/plan.ts';
+import { uuidV5 } from '../../src/ports/uuid-v5.ts';
+import { boundOf, cluster, markedRowOf, rowOf, wantedOf } from '../support/ports-fixtures.ts';
+
+const context = { cluster, txn: 't1', comment: 'ovs-port-agent txn t1 ledger 7 abc' };
+const build = (...changes: PortChange[]): ReturnType<typeof buildTransaction> =>
+  buildTransaction(
+    changes.map((change, index) => ({ change, seed: `seed${index}` })),
+    context,
+  );
+const bump = { op: 'mutate', table: 'Open_vSwitch', where: [], mutations: [['next_cfg', '+=', 1]] };
+const look = { op: 'select', table: 'Open_vSwitch', where: [], columns: ['next_cfg'] };
+const frame = (...operations: unknown[]): unknown[] => [
+  { op: 'assert', lock: switchLock },
+  ...operations,
+  { op: 'comment', comment: context.comment },
+];
+
+const waitForPort = (uuid: string): unknown => ({
+  op: 'wait',
+  timeout: 0,
+  table: 'Port',
+  where: [['_uuid', '==', ['uuid', uuid]]],
+  columns: ['_uuid'],
+  until: '==',
+  rows: [{ _uuid: ['uuid', uuid] }],
+});
+
+describe('the transaction', () => {
+  it('that attaches: bridge waited for, rows inserted, reference added, next_cfg counted up', () => {
+    const { operations, nextCfgIndex } = build({ kind: 'attach', wanted: wantedOf(100, 0, { tag: 10 }) });
+    assert.deepEqual(
+      operations,
+      frame(
+        {
+          op: 'wait',
+          timeout: 0,
+          table: 'Bridge',
+          where: [['name', '==', 'ovsbr0']],
+          columns: ['name'],
+          until: '==',
+          rows: [{ name: 'ovsbr0' }],
+        },
+        {
+          op: 'insert',
+          table: 'Interface',
+          uuid: uuidV5('Interface seed0'),
+          row: {
+            name: 'veth100i0',
+            external_ids: [
+              'map',
+              [
+                ['iface-id', 'cluster1-100-net0'],
+                ['iface-status', 'active'],
+                ['vm-id', '100'],
+              ],
+            ],
+          },
+        },
+        {
+          op: 'insert',
+          table: 'Port',
+          uuid: insertedPortUuid('seed0'),
+          row: {
+            name: 'veth100i0',
+            interfaces: ['uuid', uuidV5('Interface seed0')],
+            external_ids: [
+              'map',
+              [
+                ['owner', 'dev.ovs.PortAgent1'],
+                ['port-name', 'vi100'],
+                ['vm-id', '100'],
+                ['txn', 't1'],
+                ['fields', '9ab457064c521099'],
+              ],
+            ],
+            tag: 10,
+          },
+        },
+        {
+          op: 'mutate',
+          table: 'Bridge',
+          where: [['name', '==', 'ovsbr0']],
+          mutations: [['ports', 'insert', ['uuid', insertedPortUuid('seed0')]]],
+        },
+        bump,
+        look,
+      ),
+    );
+    assert.equal(nextCfgIndex, operations.length - 2);
+    assert.deepEqual(operations[nextCfgIndex], look);
+  });
+
+  for (const [what, options, columns] of [
+    ['neither tag nor trunks', {}, {}],
+    ['a tag', { tag: 10 }, { tag: 10 }],
+    ['trunks', { trunks: [20, 30] }, { trunks: ['set', [20, 30]] }],
+    ['both', { tag: 10, trunks: [20] }, { tag: 10, trunks: ['set', [20]], vlan_mode: 'native-untagged' }],
+  ] as const) {
+    it(`sets what Proxmox VE sets for ${what}`, () => {
+      const { operations } = build({ kind: 'attach', wanted: wantedOf(100, 0, options) });
+      const insert = operations.find((operation) => operation.op === 'insert' && operation.table === 'Port');
+      assert.ok(insert?.op === 'insert');
+      const { tag, trunks, vlan_mode } = insert.row;
+      assert.deepEqual(JSON.parse(JSON.stringify({ tag, trunks, vlan_mode })), columns);
+    });
+  }
+
+  it('makes the internal port of the firewall, and no other', () => {
+    for (const firewall of [true, false]) {
+      const { operations } = build({ kind: 'attach', wanted: wantedOf(100, 0, { firewall }) });
+      const insert = operations.find((operation) => operation.op === 'insert' && operation.table === 'Interface');
+      assert.ok(insert?.op === 'insert');
+      assert.equal(insert.row['type'], firewall ? 'internal' : undefined);
+      assert.equal(insert.row['name'], firewall ? 'fwln100o0' : 'veth100i0');
+    }
+  });
+
+  it('names the row of a device that was handed over after the port, the Interface after the device', () => {
+    const { operations } = build({ kind: 'attach', wanted: boundOf('dummy0', 'vi_dummy0') });
+    const names = operations.flatMap((operation) => (operation.op === 'insert' ? [operation.row['name']] : []));
+    assert.deepEqual(names, ['dummy0', 'vi_dummy0']);
+  });
+
+  it('that adopts: only marks, old values of our keys replaced, and nothing for ovs-vswitchd to apply', () => {
+    const row = rowOf('veth100i0');
+    const { operations, nextCfgIndex } = build({ kind: 'adopt', wanted: wantedOf(100), row });
+    const marks = (table: string, uuid: string, pairs: [string, string][]): unknown => ({
+      op: 'mutate',
+      table,
+      where: [['_uuid', '==', ['uuid', uuid]]],
+      mutations: [
+        ['external_ids', 'delete', ['set', pairs.map(([key]) => key)]],
+        ['external_ids', 'insert', ['map', pairs]],
+      ],
+    });
+    assert.equal(nextCfgIndex, null);
+    assert.deepEqual(
+      operations,
+      frame(
+        waitForPort(row.portUuid),
+        marks('Port', row.portUuid, [
+          ['owner', 'dev.ovs.PortAgent1'],
+          ['port-name', 'vi100'],
+          ['vm-id', '100'],
+          ['txn', 't1'],
+        ]),
+        marks('Interface', row.interfaceUuid, [
+          ['iface-id', 'cluster1-100-net0'],
+          ['iface-status', 'active'],
+          ['vm-id', '100'],
+        ]),
+      ),
+    );
+  });
+
+  it('that detaches: the row waited for, and its reference gone; by UUID, never by name', () => {
+    const row = markedRowOf(wantedOf(100));
+    const { operations } = build({ kind: 'detach', port: wantedOf(100).port, row });
+    assert.deepEqual(
+      operations,
+      frame(
+        waitForPort(row.portUuid),
+        {
+          op: 'mutate',
+          table: 'Bridge',
+          where: [['name', '==', 'ovsbr0']],
+          mutations: [['ports', 'delete', ['uuid', row.portUuid]]],
+        },
+        bump,
+        look,
+      ),
+    );
+  });
+
+  it('holds many changes, counts next_cfg up once, and gives every insert a UUID of its own', () => {
+    const { operations } = build(
+      ...Array.from({ length: 50 }, (_, index): PortChange => ({ kind: 'attach', wanted: wantedOf(100 + index) })),
+      { kind: 'adopt', wanted: wantedOf(99 + 100), row: rowOf('veth199i0') },
+      { kind: 'detach', port: null, row: rowOf('veth300i0') },
+    );
+    const uuids = operations.flatMap((operation) => (operation.op === 'insert' ? [operation.uuid] : []));
+    assert.equal(new Set(uuids).size, 100);
+    assert.equal(operations.filter((operation) => operation.op === 'select').length, 1);
+    assert.deepEqual(
+      operations.filter(({ op }) => op === 'assert'),
+      [operations[0]],
+    );
+  });
+
+  it('never updates a whole column of anybody', () => {
+    const { operations } = build(
+      { kind: 'attach', wanted: wantedOf(100) },
+      { kind: 'adopt', wanted: wantedOf(101), row: rowOf('veth101i0') },
+      { kind: 'detach', port: null, row: rowOf('veth102i0') },
+    );
+    assert.deepEqual(
+      operations.filter(({ op }) => op === 'update' || op === 'delete'),
+      [],
+    );
+  });
+});

@@ -54,6 +54,8 @@ export interface ServeOptions {
 
 /** The older service may still be putting its last block on the disk. */
 const ledgerLockDeadlineMs = 5000;
+/** The first answer on the bus should know the ports; a node without a switch must not wait long. */
+const switchWaitMs = 1000;
 const busDeadlineMs = 10_000;
 /** From a signal to the end of the process. systemd would wait 90 s. */
 const stopDeadlineMs = 5000;
@@ -116,7 +118,8 @@ async function run(
   try {
     const { ledger, ledgerLost, recorder } = await openLedger(context);
     const face = new Face(ledger);
-    const { engine, service, start } = await wireEngine(context, ledger, recorder, face);
+    const { engine, service, connectSwitch, start } = await wireEngine(context, ledger, recorder, face);
+    await connectSwitch();
     await serveOnBus(context, service, face);
     await start();
     keepWatch(context, engine, ledger);
@@ -180,7 +183,7 @@ async function wireEngine(
   ledger: Ledger,
   recorder: Recorder,
   face: Face,
-): Promise<{ engine: PortEngine; service: Service; start: () => Promise<void> }> {
+): Promise<{ engine: PortEngine; service: Service; connectSwitch: () => Promise<void>; start: () => Promise<void> }> {
   const { config, node, log, troubles, closers } = context;
   const links = new Links();
   closers.push(() => {
@@ -260,14 +263,19 @@ async function wireEngine(
     monitor.close();
   });
   const service: Service = { version, node, engine, ledger, notices: () => guests.problems() };
+  const connectSwitch = async (): Promise<void> => {
+    ovsdb.start();
+    await engine.switchReady(switchWaitMs).catch((error: unknown) => {
+      log('warning', `${toAgentError(error).message}; serving without it until it is there`);
+    });
+  };
   const start = async (): Promise<void> => {
     monitor.start();
-    ovsdb.start();
     await engine.start();
     context.isRunning = true;
     void recordRun(context, ledger, 'start');
   };
-  return { engine, service, start };
+  return { engine, service, connectSwitch, start };
 }
 
 /** The service's signals, once there is a bus to send them on. */

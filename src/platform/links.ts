@@ -91,7 +91,11 @@ export class Links {
 
   /** Sets devices up and puts each into its Linux bridge; the answer holds those that are in theirs. */
   async joinBridges(bridges: ReadonlyMap<string, string>): Promise<Map<string, LinkInfo>> {
-    const lines = [...bridges].flatMap(([netdev, bridge]) => [
+    // `ip` takes a master that does not exist for a mistake in its arguments, and ends in spite of `-force`.
+    const existing = await this.observe([...bridges.values()]);
+    const joinable = [...bridges].filter(([, bridge]) => existing.has(bridge));
+    if (joinable.length === 0) return new Map();
+    const lines = joinable.flatMap(([netdev, bridge]) => [
       `link set dev ${netdev} up master ${bridge}`,
       `link show dev ${netdev}`,
     ]);
@@ -101,12 +105,15 @@ export class Links {
 
   close(): void {
     this.#closed = true;
-    this.#fail('the service is stopping');
-    this.#child?.kill();
+    const child = this.#child;
+    this.#child = null;
+    for (const batch of this.#queue.splice(0)) batch.reject(stopping());
+    this.#fail(stopping());
+    child?.kill();
   }
 
   #run(lines: readonly string[], answersBefore = 0): Promise<Map<string, LinkInfo>> {
-    if (this.#closed) return Promise.reject(new AgentError('Unavailable', 'network devices are no longer observed'));
+    if (this.#closed) return Promise.reject(stopping());
     const waiting = this.#queue.reduce((sum, batch) => sum + batch.lines.length, lines.length);
     if (waiting > queuedLinesMax) {
       return Promise.reject(new AgentError('Busy', `${queuedLinesMax} questions about network devices are waiting`));
@@ -122,8 +129,10 @@ export class Links {
     const batch = this.#queue.shift();
     if (batch === undefined) return;
     const timer = setTimeout(() => {
-      this.#child?.kill('SIGKILL');
-      this.#fail(`ip did not answer within ${batchDeadlineMs} ms`);
+      const child = this.#child;
+      this.#child = null;
+      child?.kill('SIGKILL');
+      this.#fail(cannotObserve(`ip did not answer within ${batchDeadlineMs} ms`));
     }, batchDeadlineMs);
     this.#current = { batch, timer };
     this.#ask(batch);
@@ -156,7 +165,7 @@ export class Links {
     const batch = this.#current?.batch;
     if (batch === undefined) return;
     if (batch.retries >= retriesMax) {
-      this.#fail(`ip ended: ${reason}`);
+      this.#fail(cannotObserve(`ip ended: ${reason}`));
       return;
     }
     batch.retries++;
@@ -181,15 +190,23 @@ export class Links {
     for (const link of links) batch.found.set(link.name, link);
   }
 
-  /** Everything under way or waiting gets this answer; the next question starts a new child. */
-  #fail(reason: string): void {
-    const failed = [...(this.#current === null ? [] : [this.#current.batch]), ...this.#queue.splice(0)];
-    if (this.#current !== null) clearTimeout(this.#current.timer);
+  /** The batch under way gets this answer; those that wait are none the worse. */
+  #fail(error: AgentError): void {
+    const current = this.#current;
+    if (current === null) return;
+    clearTimeout(current.timer);
     this.#current = null;
-    this.#child = null;
-    for (const batch of failed)
-      batch.reject(new AgentError('Unavailable', `cannot observe network devices: ${reason}`));
+    current.batch.reject(error);
+    if (!this.#closed) this.#next();
   }
+}
+
+function cannotObserve(reason: string): AgentError {
+  return new AgentError('Unavailable', `cannot observe network devices: ${reason}`);
+}
+
+function stopping(): AgentError {
+  return cannotObserve('the service is stopping');
 }
 
 /** One answer of `ip -json link show`. */

@@ -12,6 +12,8 @@ import type { PortEvents } from './announcer.ts';
 import { Bindings } from './bindings.ts';
 import { Committer } from './committer.ts';
 import type { BindingsStore, Cause, Clock, GuestLocks, Guests, Links, Listing, Recorder, Switch } from './contracts.ts';
+import { Findings } from './findings.ts';
+import type { FindingEvents } from './findings.ts';
 import { Handover } from './handover.ts';
 import { blockLanded } from './in-doubt.ts';
 import { runPhase } from './lifecycle.ts';
@@ -21,10 +23,10 @@ import { isOurs } from './marks.ts';
 import { portNameOfRow } from './plan.ts';
 import { everythingNow, patiently, Reconciler } from './reconciler.ts';
 import type { PassResult, Scope } from './reconciler.ts';
-import { driftDraft, phaseDraft } from './record.ts';
+import { phaseDraft } from './record.ts';
 import { Runner } from './runner.ts';
-import { describeDifferences } from './settings.ts';
 import { SwitchView } from './switch-view.ts';
+import { within } from './within.ts';
 import type { SwitchChange, SwitchTables } from './switch-view.ts';
 import type { ReplicaReader } from '../ovsdb/replica.ts';
 
@@ -52,12 +54,7 @@ export interface PortEngineOptions {
 }
 
 /** What the engine tells the outside. */
-export interface EngineEvents extends PortEvents {
-  /** Somebody else changed what the agent had set; `text` says what, and whether it was put back. */
-  drift(port: PortName, text: string): void;
-  /** Something went wrong that no caller hears of: a pass, a block that could not be written. */
-  trouble(error: AgentError): void;
-}
+export interface EngineEvents extends PortEvents, FindingEvents {}
 
 /** A port of ours, as the faces show it. */
 export interface PortView {
@@ -68,6 +65,9 @@ export interface PortView {
 
 /** A call that arrives while the switch is (re)connecting waits this long; a hook gives up after 0.9 s. */
 const switchDeadlineMs = 700;
+/** The hook itself gives up after 0.9 s, and after 1.4 s at `post-start`; the answer comes before. */
+const answerMs = 800;
+const postStartAnswerMs = 1300;
 /** A pass waits for the switch, for iproute2 and for the ledger, each with a deadline of a few seconds. */
 const passAgeMsMax = 30_000;
 const reconcileCause: Cause = { cause: 'reconcile', user: 'root', uid: 0 };
@@ -82,11 +82,8 @@ export class PortEngine {
   readonly #listing: ListingWriter;
   readonly #runner: Runner;
   readonly #announcer: Announcer;
+  readonly #findings: Findings;
   readonly #managed: ReadonlySet<BridgeName>;
-  /** Problems by port, as the passes left them. */
-  #problems = new Map<PortName, string>();
-  /** Drift that has its block, by port. */
-  readonly #reportedDrift = new Map<PortName, string>();
   #lastTrouble: AgentError | null = null;
   #isSettled = false;
 
@@ -116,13 +113,14 @@ export class PortEngine {
         this.#listing.request();
       },
     });
-    this.#handover = new Handover({ ...options, ...shared, managed: this.#managed });
+    this.#handover = new Handover({ ...options, ...shared, managed: this.#managed, reconciler: this.#reconciler });
     this.#listing = new ListingWriter(options.listing, () =>
       options.switch.problem === null
         ? listedPorts(this.#view.onBridges(this.#managed), (vmid) => this.#reconciler.guest(vmid))
         : null,
     );
     this.#announcer = new Announcer(options.events);
+    this.#findings = new Findings(options);
     this.#runner = new Runner({
       clock,
       debounceMs: options.debounceMs,
@@ -140,6 +138,11 @@ export class PortEngine {
   async stop(): Promise<void> {
     this.#runner.stop();
     await this.#listing.settled();
+  }
+
+  /** Resolves when the replica is in step with the switch; rejects with the reason after the deadline. */
+  switchReady(deadlineMs: number): Promise<void> {
+    return this.#committer.waitForSwitch(deadlineMs);
   }
 
   /** False when one pass has been running for longer than all its deadlines together. */
@@ -188,19 +191,14 @@ export class PortEngine {
    */
   async notifyLifecycle(vmid: Vmid, phase: Phase, caller: Cause): Promise<string> {
     const cause = { ...caller, cause: `hook ${phase}` };
-    const { guests, recorder, host, events } = this.#options;
+    const { recorder, host, events, clock } = this.#options;
     // An event, not a change: nothing waits for it to be durable.
     recorder.append(phaseDraft(vmid, phase, cause, host)).catch((error: unknown) => {
       events.trouble(toAgentError(error));
     });
     try {
-      await this.#committer.waitForSwitch(switchDeadlineMs);
-      return await runPhase(
-        { reconciler: this.#reconciler, committer: this.#committer, guests, view: this.#view, managed: this.#managed },
-        vmid,
-        phase,
-        cause,
-      );
+      const deadlineMs = phase === 'post-start' ? postStartAnswerMs : answerMs;
+      return await within(deadlineMs, clock, `${phase} is still under way`, this.#runPhase(vmid, phase, cause));
     } catch (thrown) {
       const error = toAgentError(thrown);
       events.trouble(error);
@@ -209,12 +207,27 @@ export class PortEngine {
     }
   }
 
+  async #runPhase(vmid: Vmid, phase: Phase, cause: Cause): Promise<string> {
+    await this.#committer.waitForSwitch(switchDeadlineMs);
+    return runPhase(
+      {
+        reconciler: this.#reconciler,
+        committer: this.#committer,
+        guests: this.#options.guests,
+        view: this.#view,
+        managed: this.#managed,
+      },
+      vmid,
+      phase,
+      cause,
+    );
+  }
+
   /** A whole pass now, nothing waits. Answers what it did. */
   async reconcile(caller: Cause): Promise<PassResult> {
     await this.#committer.waitForSwitch(switchDeadlineMs);
     const result = await this.#reconciler.pass('all', caller, everythingNow);
-    this.#keepProblems('all', result);
-    this.#tellOfDrift(result);
+    this.#findings.keep('all', result);
     await this.#committer.waitApplied(result.committed, 5000);
     this.#listing.request();
     return result;
@@ -290,6 +303,7 @@ export class PortEngine {
     ledgerGap: string | null;
     listing: ListingOutcome;
     problems: [PortName, string][];
+    unreadable: [Vmid, string][];
   } {
     return {
       switchProblem: this.#options.switch.problem,
@@ -297,7 +311,8 @@ export class PortEngine {
       trouble: this.#lastTrouble,
       ledgerGap: this.#committer.gap.problem,
       listing: this.#listing.outcome,
-      problems: [...this.#problems],
+      problems: [...this.#findings.problems],
+      unreadable: [...this.#findings.unreadable],
     };
   }
 
@@ -318,8 +333,7 @@ export class PortEngine {
     try {
       await this.#settleInDoubt();
       const result = await this.#reconciler.pass(scope, { ...reconcileCause, cause: `reconcile: ${cause}` }, patiently);
-      this.#keepProblems(scope, result);
-      this.#tellOfDrift(result);
+      this.#findings.keep(scope, result);
       // Also without a change: somebody else may have edited the file.
       if (scope === 'all') this.#listing.request();
       this.#lastTrouble = null;
@@ -342,42 +356,10 @@ export class PortEngine {
     }
   }
 
-  /** A repair has its own block; what is only reported gets one when it is first seen. */
-  #tellOfDrift({ changes, drift, verdicts }: PassResult): void {
-    const { events, recorder, host } = this.#options;
-    for (const change of changes) {
-      if (change.kind !== 'set' || !change.drift) continue;
-      events.drift(change.wanted.port, `${describeDifferences(change.differences)}; put back`);
-    }
-    const seen = new Map(drift.map((found) => [found.wanted.port, describeDifferences(found.differences)]));
-    for (const judged of verdicts.values()) {
-      for (const { wanted } of judged)
-        if (wanted !== null && !seen.has(wanted.port)) this.#reportedDrift.delete(wanted.port);
-    }
-    for (const found of drift) {
-      const { port } = found.wanted;
-      const text = describeDifferences(found.differences);
-      if (this.#reportedDrift.get(port) === text) continue;
-      this.#reportedDrift.set(port, text);
-      events.drift(port, `${text}; left as it is`);
-      recorder.append(driftDraft(found, host)).catch((error: unknown) => {
-        events.trouble(toAgentError(error));
-      });
-    }
-  }
-
-  #keepProblems(scope: Scope, result: PassResult): void {
-    if (scope === 'all') this.#problems.clear();
-    for (const verdicts of result.verdicts.values()) {
-      for (const { wanted } of verdicts) if (wanted !== null) this.#problems.delete(wanted.port);
-    }
-    for (const [port, problem] of result.problems) this.#problems.set(port, problem);
-  }
-
   /** The row as a port of ours; null when it is none, or not on a managed bridge. */
   #viewOf(row: ObservedPort | null): PortView | null {
     const port = row === null ? null : portNameOfRow(row);
     if (row === null || port === null || !isOurs(row) || !this.#managed.has(row.bridge)) return null;
-    return { port, row, problem: row.error ?? this.#problems.get(port) ?? null };
+    return { port, row, problem: row.error ?? this.#findings.problems.get(port) ?? null };
   }
 }

@@ -2,6 +2,7 @@
  * One pass of the reconciler: observe, plan, commit, name, for some guests or for all. Level-triggered: whatever woke
  * it, it reads the world again and does only what is missing.
  */
+import { toAgentError } from '../model/errors.ts';
 import { guestNetdevName, parseGuestNetdev } from '../model/guest.ts';
 import type { Guest } from '../model/guest.ts';
 import type { BridgeName, NetdevName, PortName, Vmid } from '../model/names.ts';
@@ -55,6 +56,8 @@ export interface ReconcilerOptions {
 
 export interface PassResult {
   readonly verdicts: ReadonlyMap<Vmid, readonly NicVerdict[]>;
+  /** Guests whose configuration could not be read, with the reason; their ports stay as they are. */
+  readonly unreadable: ReadonlyMap<Vmid, string>;
   readonly changes: readonly PortChange[];
   readonly problems: ReadonlyMap<PortName, string>;
   readonly drift: readonly Drift[];
@@ -63,8 +66,10 @@ export interface PassResult {
 
 interface Observation {
   readonly verdicts: Map<Vmid, NicVerdict[]>;
+  readonly unreadable: Map<Vmid, string>;
   readonly wanted: WantedPort[];
-  readonly rows: ObservedPort[];
+  /** Port rows in scope. */
+  readonly rows: readonly string[];
   readonly links: ReadonlyMap<string, Link>;
 }
 
@@ -89,14 +94,17 @@ export class Reconciler {
   /** Rejects when the switch refuses. What has to wait is left out; `nextRipeMs` says when to come back. */
   async pass(scope: Scope, cause: Cause, urgency: Urgency): Promise<PassResult> {
     const observation = await this.#observe(scope);
+    const allowed = await this.#ripen(this.#plan(observation).changes, scope, urgency);
+    // Planned again at the last moment: while locks were looked up, another pass may have done the same.
     const plan = this.#plan(observation);
-    const changes = await this.#ripen(plan.changes, scope, urgency);
+    const changes = inOrder(plan.changes, allowed);
     const committed = await this.#commit(changes, cause);
     if (changes.length > 0) this.#options.onChanged();
     const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
     await this.#join(observation, changes, committed, scope, problems);
     await this.#name(observation, problems);
-    return { verdicts: observation.verdicts, changes, problems, drift: plan.drift, committed };
+    const { verdicts, unreadable } = observation;
+    return { verdicts, unreadable, changes, problems, drift: plan.drift, committed };
   }
 
   /** Each change is a request of its own: they share a transaction, not a failure. */
@@ -120,7 +128,18 @@ export class Reconciler {
   async #observe(scope: Scope): Promise<Observation> {
     const { guests, links, view, bindings, managed, namingMode } = this.#options;
     const vmids = scope === 'all' ? await guests.list() : [...scope];
-    const read = await Promise.all(vmids.map(async (vmid) => [vmid, await guests.read(vmid)] as const));
+    const unreadable = new Map<Vmid, string>();
+    const read = await Promise.all(
+      vmids.map(async (vmid) => {
+        try {
+          return [vmid, await guests.read(vmid)] as const;
+        } catch (error) {
+          // One bad file must not cost the other guests their ports.
+          unreadable.set(vmid, toAgentError(error).message);
+          return [vmid, null] as const;
+        }
+      }),
+    );
     const rows = scope === 'all' ? view.onBridges(managed) : vmids.flatMap((vmid) => view.ofVmid(vmid));
     const bound = bindings.all().filter(({ vmid }) => scope === 'all' || (vmid !== null && scope.has(vmid)));
     const found =
@@ -144,15 +163,19 @@ export class Reconciler {
       verdicts.set(vmid, judged);
       for (const verdict of judged) if (verdict.wanted !== null) wanted.push(verdict.wanted);
     }
-    for (const binding of bound) if (found.has(binding.netdev)) wanted.push(wantedOfBinding(binding, namingMode));
-    return { verdicts, wanted, rows, links: found };
+    // A guest's configuration decides about its devices, whatever was handed over before.
+    const claimed = new Set(wanted.map(({ netdev }) => netdev));
+    for (const binding of bound) {
+      if (found.has(binding.netdev) && !claimed.has(binding.netdev)) wanted.push(wantedOfBinding(binding, namingMode));
+    }
+    return { verdicts, unreadable, wanted, rows: rows.map(({ portUuid }) => portUuid), links: found };
   }
 
   #plan({ wanted, rows, links }: Observation): ReturnType<typeof planPorts> {
     const { view, managed, cluster, drift } = this.#options;
     return planPorts({
       wanted,
-      rows,
+      rows: rows.flatMap((uuid) => view.byUuid(uuid) ?? []),
       rowOfNetdev: (netdev) => view.byNetdev(netdev),
       isRowNameTaken: (name) => view.hasRowName(name),
       netdevExists: (row) => netdevsBehind(row).some((name) => links.has(name)),
@@ -167,26 +190,26 @@ export class Reconciler {
    * What may be done now. Marks never wait; a row that Proxmox VE may be about to plug or change waits, unless its bridge
    * is itself new, and as long as Proxmox VE holds the guest's lock.
    */
-  async #ripen(changes: readonly PortChange[], scope: Scope, urgency: Urgency): Promise<PortChange[]> {
+  async #ripen(changes: readonly PortChange[], scope: Scope, urgency: Urgency): Promise<Set<string>> {
     const nowMs = this.#options.clock.nowMs();
     const freshBridges = this.#noteBridges(scope);
     const reported = new Set<string>();
-    const ripe: PortChange[] = [];
+    const ripe = new Set<string>();
     for (const change of changes) {
+      const key = patienceKey(change);
       if (
         change.kind === 'adopt' ||
         change.kind === 'replace' ||
         urgency[change.kind] ||
         isAtOnce(change, freshBridges)
       ) {
-        ripe.push(change);
+        ripe.add(key);
         continue;
       }
-      const key = `${change.kind} ${change.kind === 'detach' ? change.row.netdev : change.wanted.netdev}`;
       reported.add(key);
       if (!this.#patience.isRipe(key, nowMs)) continue;
       if (await this.#isProxmoxAtWork(change)) this.#patience.postpone(key, nowMs);
-      else ripe.push(change);
+      else ripe.add(key);
     }
     this.#patience.retain(reported, (key) => scope === 'all' || belongsTo(scope, key));
     return ripe;
@@ -261,6 +284,22 @@ export class Reconciler {
         problems.set(port, `${netdev} could not be given the altname ${port}; does another device have it?`);
     }
   }
+}
+
+/** What may be done now, what removes first; a port whose name a stale row still holds waits for that row to go. */
+function inOrder(changes: readonly PortChange[], allowed: ReadonlySet<string>): PortChange[] {
+  const ready = changes.filter((change) => allowed.has(patienceKey(change)));
+  const detached = ready.filter((change) => change.kind === 'detach');
+  const freed = new Set(detached.map(({ row }) => row.portUuid));
+  const others = ready.filter((change) => {
+    return change.kind !== 'detach' && (change.kind !== 'attach' || change.after.every((uuid) => freed.has(uuid)));
+  });
+  return [...detached, ...others];
+}
+
+/** `<kind> <netdev>` */
+function patienceKey(change: PortChange): string {
+  return `${change.kind} ${change.kind === 'detach' ? change.row.netdev : change.wanted.netdev}`;
 }
 
 /** Devices that Proxmox VE does not plug, and everything on a bridge that has just been made anew. */

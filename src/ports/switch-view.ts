@@ -94,6 +94,11 @@ export class SwitchView {
     return this.#openVswitch?.cur_cfg ?? 0;
   }
 
+  /** `next_cfg`: what `cur_cfg` has to reach for every change so far to be applied. */
+  get nextCfg(): number {
+    return this.#openVswitch?.next_cfg ?? 0;
+  }
+
   get ovsVersion(): string | null {
     return this.#openVswitch?.ovs_version ?? null;
   }

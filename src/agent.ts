@@ -24,6 +24,7 @@ import { parseVmid } from './model/names.ts';
 import { OvsdbClient } from './ovsdb/client.ts';
 import { BindingsFile } from './platform/bindings-file.ts';
 import { readConfigFile } from './platform/config-file.ts';
+import { ContainerNames } from './platform/container-names.ts';
 import { Bus } from './platform/dbus/bus.ts';
 import { systemBusAddress } from './platform/dbus/address.ts';
 import { acquireFlock } from './platform/flock.ts';
@@ -229,6 +230,8 @@ async function wireEngine(
     containerBridge: config.container_bridge,
     namingTemplate: config.naming_template,
     namingMode: config.naming_mode,
+    includePrefixes: config.include_prefixes,
+    containerNames: new ContainerNames(config.container_name_cmd ?? null),
     debounceMs: config.debounce_ms,
     drift: config.drift,
     events: {

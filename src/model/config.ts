@@ -51,8 +51,15 @@ const schema = z.strictObject({
     .describe('port name of a device without a vmid'),
   naming_mode: z.enum(namingModes).default('auto').describe('how ports, rows and devices are named'),
   enable_rename: z.boolean().default(false).describe('older key; true warns and means naming_mode = "auto"'),
-  include_prefixes: z.array(z.string()).optional().describe('older key; accepted and not used'),
-  container_name_cmd: z.string().optional().describe('older key; accepted and not used'),
+  include_prefixes: z
+    .array(z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,14}$/, 'expected the beginning of a device name'))
+    .default([])
+    .describe('beginnings of the names of devices that may be of containers; each is looked at before it is taken'),
+  container_name_cmd: z
+    .string()
+    .regex(/\S/, 'expected a command')
+    .optional()
+    .describe('command that prints the container of the device {ifname}; no shell, 2 s'),
   log_level: z.enum(['error', 'warning', 'info', 'debug']).default('info').describe('what is logged'),
 });
 
@@ -83,10 +90,6 @@ export function parseConfig(input: unknown): ConfigResult {
     warnings.push(
       'enable_rename = true: devices are not renamed, Proxmox VE would lose them; naming_mode = "auto" gives altnames',
     );
-  }
-  for (const key of ['include_prefixes', 'container_name_cmd'] as const) {
-    if (data[key] !== undefined)
-      warnings.push(`${key} is accepted for compatibility and has no effect in this version`);
   }
   return {
     config: {

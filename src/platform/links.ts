@@ -14,6 +14,10 @@ export interface LinkInfo {
   readonly altnames: readonly string[];
   /** In bytes. */
   readonly mtu: number;
+  /** A pair whose other end lives in another network namespace. */
+  readonly peerElsewhere: boolean;
+  /** Only known where addresses were asked for. */
+  readonly hasAddress: boolean;
 }
 
 /** One batch, from its first line to its last answer. */
@@ -65,9 +69,7 @@ export class Links {
   /** The named devices as they are now; those that do not exist are missing. */
   observe(names: readonly string[]): Promise<Map<string, LinkInfo>> {
     if (names.length === 0) return Promise.resolve(new Map<string, LinkInfo>());
-    // Names also come from rows that anybody can write; what is no device name is not put into a command line.
-    const valid = [...new Set(names)].filter((name) => devicePattern.test(name) && name !== sentinel);
-    return this.#run(valid.map((name) => `link show dev ${name}`));
+    return this.#run(validNames(names).map((name) => `link show dev ${name}`));
   }
 
   observeAll(): Promise<Map<string, LinkInfo>> {
@@ -82,6 +84,13 @@ export class Links {
     ]);
     const found = await this.#run(lines);
     return new Map([...found].filter(([netdev, link]) => link.altnames.includes(names.get(netdev) ?? '')));
+  }
+
+  /** Those of the named devices that have an address other than a link-local one. */
+  async withAddress(names: readonly string[]): Promise<Set<string>> {
+    if (names.length === 0) return new Set();
+    const found = await this.#run(validNames(names).map((name) => `address show dev ${name}`));
+    return new Set([...found.values()].filter(({ hasAddress }) => hasAddress).map(({ name }) => name));
   }
 
   /** Does nothing when the device or the altname is gone. */
@@ -201,6 +210,11 @@ export class Links {
   }
 }
 
+/** Names also come from rows that anybody can write; what is no device name is not put into a command line. */
+function validNames(names: readonly string[]): string[] {
+  return [...new Set(names)].filter((name) => devicePattern.test(name) && name !== sentinel);
+}
+
 function cannotObserve(reason: string): AgentError {
   return new AgentError('Unavailable', `cannot observe network devices: ${reason}`);
 }
@@ -213,17 +227,34 @@ function stopping(): AgentError {
 export function parseLinks(json: string): LinkInfo[] {
   const parsed: unknown = JSON.parse(json);
   if (!Array.isArray(parsed)) return [];
-  return parsed.flatMap((entry: { ifname?: unknown; master?: unknown; altnames?: unknown; mtu?: unknown } | null) => {
-    if (typeof entry?.ifname !== 'string') return [];
-    return [
-      {
-        name: entry.ifname,
-        master: typeof entry.master === 'string' ? entry.master : null,
-        mtu: typeof entry.mtu === 'number' ? entry.mtu : 0,
-        altnames: Array.isArray(entry.altnames) ? entry.altnames.filter((name) => typeof name === 'string') : [],
-      },
-    ];
-  });
+  return parsed.flatMap(
+    (
+      entry: {
+        ifname?: unknown;
+        master?: unknown;
+        altnames?: unknown;
+        mtu?: unknown;
+        link_netnsid?: unknown;
+        addr_info?: unknown;
+      } | null,
+    ) => {
+      if (typeof entry?.ifname !== 'string') return [];
+      return [
+        {
+          name: entry.ifname,
+          master: typeof entry.master === 'string' ? entry.master : null,
+          mtu: typeof entry.mtu === 'number' ? entry.mtu : 0,
+          peerElsewhere: entry.link_netnsid !== undefined,
+          hasAddress: Array.isArray(entry.addr_info) && entry.addr_info.some(isGlobal),
+          altnames: Array.isArray(entry.altnames) ? entry.altnames.filter((name) => typeof name === 'string') : [],
+        },
+      ];
+    },
+  );
+}
+
+function isGlobal(address: unknown): boolean {
+  return (address as { scope?: unknown } | null)?.scope !== 'link';
 }
 
 /** Calls `onNames` with the devices that a burst of kernel messages was about. Restarts its child when that dies. */

@@ -67,6 +67,14 @@ export class Bindings {
   }
 }
 
+/** Containers of Netmaker belong on `container_bridge`, all others on `bridge_name`. */
+export function bridgeOfContainer(
+  container: ContainerName,
+  { bridgeName, containerBridge }: { bridgeName: BridgeName; containerBridge: BridgeName },
+): BridgeName {
+  return container.toLowerCase().includes('netmaker') ? containerBridge : bridgeName;
+}
+
 export function wantedOfBinding(binding: Binding, mode: NamingMode): WantedPort {
   return {
     port: binding.port,

@@ -10,8 +10,20 @@ import type { ObservedPort } from '../model/port.ts';
 import { Announcer } from './announcer.ts';
 import type { PortEvents } from './announcer.ts';
 import { Bindings } from './bindings.ts';
+import { hasPrefix } from './candidates.ts';
 import { Committer } from './committer.ts';
-import type { BindingsStore, Cause, Clock, GuestLocks, Guests, Links, Listing, Recorder, Switch } from './contracts.ts';
+import type {
+  BindingsStore,
+  Cause,
+  Clock,
+  ContainerNames,
+  GuestLocks,
+  Guests,
+  Links,
+  Listing,
+  Recorder,
+  Switch,
+} from './contracts.ts';
 import { Findings } from './findings.ts';
 import type { FindingEvents } from './findings.ts';
 import { Handover } from './handover.ts';
@@ -48,6 +60,8 @@ export interface PortEngineOptions {
   readonly containerBridge: BridgeName;
   readonly namingTemplate: string;
   readonly namingMode: NamingMode;
+  readonly includePrefixes: readonly string[];
+  readonly containerNames: ContainerNames;
   readonly debounceMs: number;
   readonly drift: 'repair' | 'report';
   readonly events: EngineEvents;
@@ -109,6 +123,7 @@ export class PortEngine {
       cluster: options.cluster,
       drift: options.drift,
       namingMode: options.namingMode,
+      candidates: { ...options, prefixes: options.includePrefixes, names: options.containerNames },
       onChanged: () => {
         this.#listing.request();
       },
@@ -180,7 +195,9 @@ export class PortEngine {
     for (const name of names) {
       const guest = parseGuestNetdev(name);
       if (guest !== null) touched.add(guest.vmid);
-      else if (this.#bindings.byNetdev(name) !== null) this.#runner.wake(`device ${name} changed`);
+      else if (this.#bindings.byNetdev(name) !== null || hasPrefix(name, this.#options.includePrefixes)) {
+        this.#runner.wake(`device ${name} changed`);
+      }
     }
     this.#runner.touch(touched, 'devices changed');
   }

@@ -6,7 +6,7 @@ import { nicIndex, nicNameOf } from '../model/names.ts';
 import { guestPortName, templatePortName } from '../model/naming.ts';
 import type { NamingMode } from '../model/naming.ts';
 import type { ObservedPort } from '../model/port.ts';
-import { wantedOfBinding } from './bindings.ts';
+import { bridgeOfContainer, wantedOfBinding } from './bindings.ts';
 import type { Binding, Bindings } from './bindings.ts';
 import type { Committer } from './committer.ts';
 import type { Cause, Guests, Links } from './contracts.ts';
@@ -63,8 +63,7 @@ export class Handover {
 
   /** Attaches a container's device as `vi<vmid>`; containers of Netmaker belong on `container_bridge`. Idempotent. */
   createContainerInterface(netdev: NetdevName, container: ContainerName, vmid: Vmid, cause: Cause): Promise<PortName> {
-    const { bridgeName, containerBridge } = this.#options;
-    const bridge = container.toLowerCase().includes('netmaker') ? containerBridge : bridgeName;
+    const bridge = bridgeOfContainer(container, this.#options);
     const port = guestPortName(vmid, nicNameOf(0));
     return this.#inTurn(() => this.#attach({ port, netdev, bridge, container, vmid }, cause));
   }

@@ -10,6 +10,8 @@ import type { NamingMode } from '../model/naming.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
 import { wantedOfBinding } from './bindings.ts';
 import type { Bindings } from './bindings.ts';
+import { candidatePorts } from './candidates.ts';
+import type { CandidateOptions } from './candidates.ts';
 import type { Committed, Committer } from './committer.ts';
 import type { Cause, Clock, GuestLocks, Guests, Link, Links } from './contracts.ts';
 import { desiredPorts, netdevsOf } from './desired.ts';
@@ -50,6 +52,7 @@ export interface ReconcilerOptions {
   readonly cluster: () => string;
   readonly drift: 'repair' | 'report';
   readonly namingMode: NamingMode;
+  readonly candidates: CandidateOptions;
   /** A pass has changed something on the switch. */
   readonly onChanged: () => void;
 }
@@ -67,6 +70,7 @@ export interface PassResult {
 interface Observation {
   readonly verdicts: Map<Vmid, NicVerdict[]>;
   readonly unreadable: Map<Vmid, string>;
+  readonly unnamed: ReadonlyMap<string, string>;
   readonly wanted: WantedPort[];
   /** Port rows in scope. */
   readonly rows: readonly string[];
@@ -101,6 +105,7 @@ export class Reconciler {
     const committed = await this.#commit(changes, cause);
     if (changes.length > 0) this.#options.onChanged();
     const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
+    for (const [netdev, problem] of observation.unnamed) problems.set(netdev as PortName, problem);
     await this.#join(observation, changes, committed, scope, problems);
     await this.#name(observation, problems);
     const { verdicts, unreadable } = observation;
@@ -126,7 +131,7 @@ export class Reconciler {
   }
 
   async #observe(scope: Scope): Promise<Observation> {
-    const { guests, links, view, bindings, managed, namingMode } = this.#options;
+    const { guests, links, view, bindings, managed, namingMode, candidates } = this.#options;
     const vmids = scope === 'all' ? await guests.list() : [...scope];
     const unreadable = new Map<Vmid, string>();
     const read = await Promise.all(
@@ -168,7 +173,19 @@ export class Reconciler {
     for (const binding of bound) {
       if (found.has(binding.netdev) && !claimed.has(binding.netdev)) wanted.push(wantedOfBinding(binding, namingMode));
     }
-    return { verdicts, unreadable, wanted, rows: rows.map(({ portUuid }) => portUuid), links: found };
+    const offered =
+      scope === 'all' && candidates.prefixes.length > 0
+        ? await candidatePorts(found, new Set(wanted.map(({ netdev }) => netdev)), view, links, candidates)
+        : null;
+    wanted.push(...(offered?.wanted ?? []));
+    return {
+      verdicts,
+      unreadable,
+      unnamed: offered?.problems ?? new Map(),
+      wanted,
+      rows: rows.map(({ portUuid }) => portUuid),
+      links: found,
+    };
   }
 
   #plan({ wanted, rows, links }: Observation): ReturnType<typeof planPorts> {

@@ -24,9 +24,11 @@ import { parseVmid } from './model/names.ts';
 import { OvsdbClient } from './ovsdb/client.ts';
 import { BindingsFile } from './platform/bindings-file.ts';
 import { readConfigFile } from './platform/config-file.ts';
+import { ContainerNames } from './platform/container-names.ts';
 import { Bus } from './platform/dbus/bus.ts';
 import { systemBusAddress } from './platform/dbus/address.ts';
 import { acquireFlock } from './platform/flock.ts';
+import { GuestLocks } from './platform/guest-locks.ts';
 import { GuestFiles, readClusterName } from './platform/guest-files.ts';
 import { InterfacesFile } from './platform/interfaces-file.ts';
 import { openLedgerFile } from './platform/ledger-file.ts';
@@ -41,6 +43,7 @@ import type { Recorder } from './ports/contracts.ts';
 import { PortEngine } from './ports/engine.ts';
 import { switchTables } from './ports/switch-view.ts';
 import { switchLock } from './ports/transaction.ts';
+import { txnNames } from './ports/txn-name.ts';
 import { parseGuestConfig } from './proxmox/guest-config.ts';
 
 export interface ServeOptions {
@@ -52,6 +55,8 @@ export interface ServeOptions {
 
 /** The older service may still be putting its last block on the disk. */
 const ledgerLockDeadlineMs = 5000;
+/** The first answer on the bus should know the ports; a node without a switch must not wait long. */
+const switchWaitMs = 1000;
 const busDeadlineMs = 10_000;
 /** From a signal to the end of the process. systemd would wait 90 s. */
 const stopDeadlineMs = 5000;
@@ -114,7 +119,8 @@ async function run(
   try {
     const { ledger, ledgerLost, recorder } = await openLedger(context);
     const face = new Face(ledger);
-    const { engine, service, start } = await wireEngine(context, ledger, recorder, face);
+    const { engine, service, connectSwitch, start } = await wireEngine(context, ledger, recorder, face);
+    await connectSwitch();
     await serveOnBus(context, service, face);
     await start();
     keepWatch(context, engine, ledger);
@@ -178,7 +184,7 @@ async function wireEngine(
   ledger: Ledger,
   recorder: Recorder,
   face: Face,
-): Promise<{ engine: PortEngine; service: Service; start: () => Promise<void> }> {
+): Promise<{ engine: PortEngine; service: Service; connectSwitch: () => Promise<void>; start: () => Promise<void> }> {
   const { config, node, log, troubles, closers } = context;
   const links = new Links();
   closers.push(() => {
@@ -206,6 +212,7 @@ async function wireEngine(
     replica: () => ovsdb.replica,
     links,
     guests,
+    guestLocks: new GuestLocks(config.lock_dir),
     recorder,
     listing: new InterfacesFile({
       path: config.interfaces_path,
@@ -217,16 +224,24 @@ async function wireEngine(
     clock: systemTimers,
     host: node,
     cluster: () => cluster,
-    newTxn: () => randomBytes(8).toString('hex'),
+    newTxn: txnNames(randomBytes(6).toString('hex')),
     bridges: config.bridges,
     bridgeName: config.bridge_name,
     containerBridge: config.container_bridge,
     namingTemplate: config.naming_template,
+    namingMode: config.naming_mode,
+    includePrefixes: config.include_prefixes,
+    containerNames: new ContainerNames(config.container_name_cmd ?? null),
     debounceMs: config.debounce_ms,
+    drift: config.drift,
     events: {
       portAdded: (port, bridge) => face.emitter?.signal('PortAdded', [port, bridge]),
       portRemoved: (port) => face.emitter?.signal('PortRemoved', [port]),
       portChanged: (port, columns) => face.emitter?.signal('PortChanged', [port, columns]),
+      drift: (port, text) => {
+        log('warning', `drift of ${port}: ${text}`);
+        face.emitter?.signal('Drift', [port, text]);
+      },
       trouble: (error) => {
         troubles.write(error.message);
       },
@@ -251,14 +266,19 @@ async function wireEngine(
     monitor.close();
   });
   const service: Service = { version, node, engine, ledger, notices: () => guests.problems() };
+  const connectSwitch = async (): Promise<void> => {
+    ovsdb.start();
+    await engine.switchReady(switchWaitMs).catch((error: unknown) => {
+      log('warning', `${toAgentError(error).message}; serving without it until it is there`);
+    });
+  };
   const start = async (): Promise<void> => {
     monitor.start();
-    ovsdb.start();
     await engine.start();
     context.isRunning = true;
     void recordRun(context, ledger, 'start');
   };
-  return { engine, service, start };
+  return { engine, service, connectSwitch, start };
 }
 
 /** The service's signals, once there is a bus to send them on. */

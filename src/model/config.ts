@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { AgentError } from './errors.ts';
 import { nearest } from './nearest.ts';
+import { namingModes } from './naming.ts';
 import { parseBridgeName } from './names.ts';
 import type { BridgeName } from './names.ts';
 
@@ -39,6 +40,11 @@ const schema = z.strictObject({
   interfaces_path: absolutePath.default('/etc/network/interfaces').describe('file that carries the managed block'),
   managed_block_tag: markerText.default('ovs-port-agent').describe('name in the markers and comments of that block'),
   pve_dir: absolutePath.default('/etc/pve').describe('cluster file system of Proxmox VE'),
+  lock_dir: absolutePath.default('/run/lock').describe('where Proxmox VE keeps the locks of guests'),
+  drift: z
+    .enum(['repair', 'report'])
+    .default('repair')
+    .describe('what happens to a foreign edit of what the agent set'),
   state_dir: absolutePath.default('/var/lib/ovs-port-agent').describe('bindings, spool and what else must last'),
   ledger_path: absolutePath.optional().describe('the ledger; default: ledger.jsonl in state_dir'),
   bus: z.string().min(1).optional().describe('D-Bus address; default: the system bus'),
@@ -51,10 +57,17 @@ const schema = z.strictObject({
     )
     .default('vi_{container}')
     .describe('port name of a device without a vmid'),
-  naming_mode: z.enum(['auto']).default('auto').describe('how ports, rows and devices are named'),
+  naming_mode: z.enum(namingModes).default('auto').describe('how ports, rows and devices are named'),
   enable_rename: z.boolean().default(false).describe('older key; true warns and means naming_mode = "auto"'),
-  include_prefixes: z.array(z.string()).optional().describe('older key; accepted and not used'),
-  container_name_cmd: z.string().optional().describe('older key; accepted and not used'),
+  include_prefixes: z
+    .array(z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,14}$/, 'expected the beginning of a device name'))
+    .default([])
+    .describe('beginnings of the names of devices that may be of containers; each is looked at before it is taken'),
+  container_name_cmd: z
+    .string()
+    .regex(/\S/, 'expected a command')
+    .optional()
+    .describe('command that prints the container of the device {ifname}; no shell, 2 s'),
   log_level: z.enum(['error', 'warning', 'info', 'debug']).default('info').describe('what is logged'),
 });
 
@@ -85,10 +98,6 @@ export function parseConfig(input: unknown): ConfigResult {
     warnings.push(
       'enable_rename = true: devices are not renamed, Proxmox VE would lose them; naming_mode = "auto" gives altnames',
     );
-  }
-  for (const key of ['include_prefixes', 'container_name_cmd'] as const) {
-    if (data[key] !== undefined)
-      warnings.push(`${key} is accepted for compatibility and has no effect in this version`);
   }
   return {
     config: {

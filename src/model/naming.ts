@@ -1,7 +1,7 @@
 /** How a port gets its name. */
 import { createHash } from 'node:crypto';
 import { netdevNameBytesMax, nicIndex } from './names.ts';
-import type { ContainerName, NicName, PortName, Vmid } from './names.ts';
+import type { ContainerName, NetdevName, NicName, PortName, Vmid } from './names.ts';
 
 /** `vi<vmid>` for net0, `vi<vmid>i<n>` for netN. Fits in 15 bytes for every vmid and nic. */
 export function guestPortName(vmid: Vmid, nic: NicName): PortName {
@@ -22,6 +22,28 @@ export function comparePortNames(a: string, b: string): number {
   if (left !== null && right !== null) return left.vmid - right.vmid || left.index - right.index;
   if (left !== null || right !== null) return left === null ? 1 : -1;
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/**
+ * `auto`: a guest's row keeps the netdev's name, as Proxmox VE looks it up; any other device's row is the port name.
+ * `alias`: always the netdev's name. `port`: always the port name, for who wants `ovs-vsctl` to say `vi100` everywhere.
+ */
+export const namingModes = ['auto', 'alias', 'port'] as const;
+export type NamingMode = (typeof namingModes)[number];
+
+/** Name of the Port row; its Interface always carries the netdev's real name. */
+export function portRowName(
+  mode: NamingMode,
+  device: { netdev: NetdevName; port: PortName; isGuest: boolean },
+): string {
+  switch (mode) {
+    case 'auto':
+      return device.isGuest ? device.netdev : device.port;
+    case 'alias':
+      return device.netdev;
+    case 'port':
+      return device.port;
+  }
 }
 
 const hashDigits = 5;

@@ -15,6 +15,8 @@ export interface WantedPort {
   readonly bridge: BridgeName;
   readonly tag: VlanTag | null;
   readonly trunks: readonly VlanTag[];
+  /** `mtu_request` in bytes, the bridge's own as Proxmox VE asks for; null when not known. */
+  readonly mtu: number | null;
   /** Name of the Port row: the netdev's for what Proxmox plugs, the port name for every other device. */
   readonly rowName: string;
   /** Lower-case, colons; null when not known. */
@@ -33,6 +35,7 @@ export interface ObservedPort {
   readonly tag: number | null;
   readonly trunks: readonly number[];
   readonly vlanMode: string | null;
+  readonly mtuRequest: number | null;
   readonly portIds: ReadonlyMap<string, string>;
   readonly interfaceIds: ReadonlyMap<string, string>;
   /** null until Open vSwitch has applied the row; -1 when it could not. */

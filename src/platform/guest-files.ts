@@ -1,6 +1,7 @@
 /** Guests of this node, from the cluster file system of Proxmox VE or any folder of the same shape. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AgentError } from '../model/errors.ts';
 import type { Guest, GuestKind } from '../model/guest.ts';
 import type { Vmid } from '../model/names.ts';
 import type { GuestConfig } from '../proxmox/guest-config.ts';
@@ -58,10 +59,10 @@ export class GuestFiles {
     let stamp: string;
     try {
       const { ino, size, mtimeMs, ctimeMs } = await stat(path);
-      if (size > fileBytesMax) throw new Error(`${path} has ${size} bytes, which no guest's configuration has`);
+      if (size > fileBytesMax) throw unreadable(path, `it has ${size} bytes, which no guest's configuration has`);
       stamp = `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
     } catch (error) {
-      if (!isMissing(error)) throw error;
+      if (!isMissing(error)) throw unreadable(path, error);
       this.#cache.delete(path);
       return null;
     }
@@ -69,7 +70,7 @@ export class GuestFiles {
     if (cached?.stamp === stamp) return cached.config;
     const text = await readFile(path, 'utf8').catch((error: unknown) => {
       if (isMissing(error)) return null;
-      throw error;
+      throw unreadable(path, error);
     });
     if (text === null) return null;
     const config = this.#parse(kind, vmid, text);
@@ -82,6 +83,12 @@ export class GuestFiles {
 export async function readClusterName(pveDir: string, otherwise: string): Promise<string> {
   const text = await readFile(join(pveDir, 'corosync.conf'), 'utf8').catch(() => '');
   return /^\s*cluster_name:\s*([A-Za-z0-9_-]+)\s*$/m.exec(text)?.[1] ?? otherwise;
+}
+
+function unreadable(path: string, reason: unknown): AgentError {
+  if (reason instanceof AgentError) return reason;
+  const why = reason instanceof Error ? reason.message : String(reason);
+  return new AgentError('Unavailable', `cannot read ${path}: ${why}`, { cause: reason });
 }
 
 function isMissing(error: unknown): boolean {

@@ -12,6 +12,12 @@ export interface LinkInfo {
   readonly name: string;
   readonly master: string | null;
   readonly altnames: readonly string[];
+  /** In bytes. */
+  readonly mtu: number;
+  /** A pair whose other end lives in another network namespace. */
+  readonly peerElsewhere: boolean;
+  /** Only known where addresses were asked for. */
+  readonly hasAddress: boolean;
 }
 
 /** One batch, from its first line to its last answer. */
@@ -63,9 +69,7 @@ export class Links {
   /** The named devices as they are now; those that do not exist are missing. */
   observe(names: readonly string[]): Promise<Map<string, LinkInfo>> {
     if (names.length === 0) return Promise.resolve(new Map<string, LinkInfo>());
-    // Names also come from rows that anybody can write; what is no device name is not put into a command line.
-    const valid = [...new Set(names)].filter((name) => devicePattern.test(name) && name !== sentinel);
-    return this.#run(valid.map((name) => `link show dev ${name}`));
+    return this.#run(validNames(names).map((name) => `link show dev ${name}`));
   }
 
   observeAll(): Promise<Map<string, LinkInfo>> {
@@ -82,6 +86,13 @@ export class Links {
     return new Map([...found].filter(([netdev, link]) => link.altnames.includes(names.get(netdev) ?? '')));
   }
 
+  /** Those of the named devices that have an address other than a link-local one. */
+  async withAddress(names: readonly string[]): Promise<Set<string>> {
+    if (names.length === 0) return new Set();
+    const found = await this.#run(validNames(names).map((name) => `address show dev ${name}`));
+    return new Set([...found.values()].filter(({ hasAddress }) => hasAddress).map(({ name }) => name));
+  }
+
   /** Does nothing when the device or the altname is gone. */
   async removeAltname(netdev: string, altname: string): Promise<void> {
     await this.#run([`link property del dev ${netdev} altname ${altname}`]);
@@ -89,7 +100,11 @@ export class Links {
 
   /** Sets devices up and puts each into its Linux bridge; the answer holds those that are in theirs. */
   async joinBridges(bridges: ReadonlyMap<string, string>): Promise<Map<string, LinkInfo>> {
-    const lines = [...bridges].flatMap(([netdev, bridge]) => [
+    // `ip` takes a master that does not exist for a mistake in its arguments, and ends in spite of `-force`.
+    const existing = await this.observe([...bridges.values()]);
+    const joinable = [...bridges].filter(([, bridge]) => existing.has(bridge));
+    if (joinable.length === 0) return new Map();
+    const lines = joinable.flatMap(([netdev, bridge]) => [
       `link set dev ${netdev} up master ${bridge}`,
       `link show dev ${netdev}`,
     ]);
@@ -99,12 +114,15 @@ export class Links {
 
   close(): void {
     this.#closed = true;
-    this.#fail('the service is stopping');
-    this.#child?.kill();
+    const child = this.#child;
+    this.#child = null;
+    for (const batch of this.#queue.splice(0)) batch.reject(stopping());
+    this.#fail(stopping());
+    child?.kill();
   }
 
   #run(lines: readonly string[], answersBefore = 0): Promise<Map<string, LinkInfo>> {
-    if (this.#closed) return Promise.reject(new AgentError('Unavailable', 'network devices are no longer observed'));
+    if (this.#closed) return Promise.reject(stopping());
     const waiting = this.#queue.reduce((sum, batch) => sum + batch.lines.length, lines.length);
     if (waiting > queuedLinesMax) {
       return Promise.reject(new AgentError('Busy', `${queuedLinesMax} questions about network devices are waiting`));
@@ -120,8 +138,10 @@ export class Links {
     const batch = this.#queue.shift();
     if (batch === undefined) return;
     const timer = setTimeout(() => {
-      this.#child?.kill('SIGKILL');
-      this.#fail(`ip did not answer within ${batchDeadlineMs} ms`);
+      const child = this.#child;
+      this.#child = null;
+      child?.kill('SIGKILL');
+      this.#fail(cannotObserve(`ip did not answer within ${batchDeadlineMs} ms`));
     }, batchDeadlineMs);
     this.#current = { batch, timer };
     this.#ask(batch);
@@ -154,7 +174,7 @@ export class Links {
     const batch = this.#current?.batch;
     if (batch === undefined) return;
     if (batch.retries >= retriesMax) {
-      this.#fail(`ip ended: ${reason}`);
+      this.#fail(cannotObserve(`ip ended: ${reason}`));
       return;
     }
     batch.retries++;
@@ -179,31 +199,62 @@ export class Links {
     for (const link of links) batch.found.set(link.name, link);
   }
 
-  /** Everything under way or waiting gets this answer; the next question starts a new child. */
-  #fail(reason: string): void {
-    const failed = [...(this.#current === null ? [] : [this.#current.batch]), ...this.#queue.splice(0)];
-    if (this.#current !== null) clearTimeout(this.#current.timer);
+  /** The batch under way gets this answer; those that wait are none the worse. */
+  #fail(error: AgentError): void {
+    const current = this.#current;
+    if (current === null) return;
+    clearTimeout(current.timer);
     this.#current = null;
-    this.#child = null;
-    for (const batch of failed)
-      batch.reject(new AgentError('Unavailable', `cannot observe network devices: ${reason}`));
+    current.batch.reject(error);
+    if (!this.#closed) this.#next();
   }
+}
+
+/** Names also come from rows that anybody can write; what is no device name is not put into a command line. */
+function validNames(names: readonly string[]): string[] {
+  return [...new Set(names)].filter((name) => devicePattern.test(name) && name !== sentinel);
+}
+
+function cannotObserve(reason: string): AgentError {
+  return new AgentError('Unavailable', `cannot observe network devices: ${reason}`);
+}
+
+function stopping(): AgentError {
+  return cannotObserve('the service is stopping');
 }
 
 /** One answer of `ip -json link show`. */
 export function parseLinks(json: string): LinkInfo[] {
   const parsed: unknown = JSON.parse(json);
   if (!Array.isArray(parsed)) return [];
-  return parsed.flatMap((entry: { ifname?: unknown; master?: unknown; altnames?: unknown } | null) => {
-    if (typeof entry?.ifname !== 'string') return [];
-    return [
-      {
-        name: entry.ifname,
-        master: typeof entry.master === 'string' ? entry.master : null,
-        altnames: Array.isArray(entry.altnames) ? entry.altnames.filter((name) => typeof name === 'string') : [],
-      },
-    ];
-  });
+  return parsed.flatMap(
+    (
+      entry: {
+        ifname?: unknown;
+        master?: unknown;
+        altnames?: unknown;
+        mtu?: unknown;
+        link_netnsid?: unknown;
+        addr_info?: unknown;
+      } | null,
+    ) => {
+      if (typeof entry?.ifname !== 'string') return [];
+      return [
+        {
+          name: entry.ifname,
+          master: typeof entry.master === 'string' ? entry.master : null,
+          mtu: typeof entry.mtu === 'number' ? entry.mtu : 0,
+          peerElsewhere: entry.link_netnsid !== undefined,
+          hasAddress: Array.isArray(entry.addr_info) && entry.addr_info.some(isGlobal),
+          altnames: Array.isArray(entry.altnames) ? entry.altnames.filter((name) => typeof name === 'string') : [],
+        },
+      ];
+    },
+  );
+}
+
+function isGlobal(address: unknown): boolean {
+  return (address as { scope?: unknown } | null)?.scope !== 'link';
 }
 
 /** Calls `onNames` with the devices that a burst of kernel messages was about. Restarts its child when that dies. */

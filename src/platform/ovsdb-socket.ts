@@ -95,7 +95,8 @@ function join(
       connected = true;
       resolve({
         write: (text) => {
-          socket.write(text);
+          // As bytes: the stream's own way of writing text costs several times as much.
+          socket.write(Buffer.from(text));
           if (socket.writableLength > unsentBytesMax) {
             socket.destroy(new Error(`more than ${unsentBytesMax} bytes wait for the server to read them`));
           }

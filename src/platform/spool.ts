@@ -31,9 +31,9 @@ export async function drainSpool(folder: string, take: (event: SpooledEvent) => 
     .sort()
     .slice(0, spoolFilesMax)) {
     const path = join(folder, name);
-    const fields: Record<string, unknown> = parse(await readFile(path, 'utf8'));
-    const text = (key: string): string => (typeof fields[key] === 'string' ? fields[key] : '');
     try {
+      const fields: Record<string, unknown> = parse(await readEvent(path));
+      const text = (key: string): string => (typeof fields[key] === 'string' ? fields[key] : '');
       await take({ vmid: text('vmid'), phase: text('phase'), time: text('time'), reason: text('reason') });
       await unlink(path);
     } catch (error) {
@@ -44,4 +44,12 @@ export async function drainSpool(folder: string, take: (event: SpooledEvent) => 
     }
   }
   return refused;
+}
+
+async function readEvent(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new AgentError('InvalidArgument', `it cannot be read: ${(cause as Error).message}`, { cause });
+  }
 }

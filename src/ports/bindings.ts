@@ -12,6 +12,8 @@ import {
   quote,
 } from '../model/names.ts';
 import type { BridgeName, ContainerName, NetdevName, PortName, Vmid } from '../model/names.ts';
+import { portRowName } from '../model/naming.ts';
+import type { NamingMode } from '../model/naming.ts';
 import type { WantedPort } from '../model/port.ts';
 import type { BindingsStore } from './contracts.ts';
 
@@ -65,7 +67,15 @@ export class Bindings {
   }
 }
 
-export function wantedOfBinding(binding: Binding): WantedPort {
+/** Containers of Netmaker belong on `container_bridge`, all others on `bridge_name`. */
+export function bridgeOfContainer(
+  container: ContainerName,
+  { bridgeName, containerBridge }: { bridgeName: BridgeName; containerBridge: BridgeName },
+): BridgeName {
+  return container.toLowerCase().includes('netmaker') ? containerBridge : bridgeName;
+}
+
+export function wantedOfBinding(binding: Binding, mode: NamingMode): WantedPort {
   return {
     port: binding.port,
     netdev: binding.netdev,
@@ -73,7 +83,8 @@ export function wantedOfBinding(binding: Binding): WantedPort {
     bridge: binding.bridge,
     tag: null,
     trunks: [],
-    rowName: binding.port,
+    mtu: null,
+    rowName: portRowName(mode, { ...binding, isGuest: false }),
     mac: null,
     firewallBridge: null,
   };

@@ -56,6 +56,7 @@ export class Committer {
   readonly #options: CommitterOptions;
   readonly #appliedWaiters = new Set<() => void>();
   #queue: Request[] = [];
+  readonly #inFlight = new Map<string, Promise<Committed>>();
   #running = false;
 
   constructor(options: CommitterOptions) {
@@ -70,10 +71,22 @@ export class Committer {
         new AgentError('Busy', `${queuedRequestsMax} changes are waiting for the switch; try again later`),
       );
     }
-    return new Promise((resolve, reject) => {
+    const [change, another] = changes;
+    const key = change === undefined || another !== undefined ? null : changeKey(change);
+    // Two that saw the same thing missing at the same time want one change, not two.
+    const same = key === null ? undefined : this.#inFlight.get(key);
+    if (same !== undefined) return same;
+    const committed = new Promise<Committed>((resolve, reject) => {
       this.#queue.push({ changes, cause, resolve, reject });
       if (!this.#running) void this.#run();
     });
+    if (key === null) return committed;
+    this.#inFlight.set(key, committed);
+    const forget = (): void => {
+      this.#inFlight.delete(key);
+    };
+    committed.then(forget, forget);
+    return committed;
   }
 
   /** Wake those who wait for `cur_cfg`; call after every change of the replica. */
@@ -169,7 +182,7 @@ export class Committer {
       // Refused as a whole, or never sent: the outcome is known.
       if (!isRetryable(error) || this.#options.switch.problem === error) throw error;
       await this.#lookForLost(seeded, toAgentError(error));
-      return { nextCfg: null };
+      return { nextCfg: nextCfgIndex === null ? null : this.#options.view.nextCfg };
     }
   }
 
@@ -198,5 +211,19 @@ export class Committer {
       });
       this.#appliedWaiters.add(check);
     });
+  }
+}
+
+/** What tells two requests for one and the same change. */
+function changeKey(change: PortChange): string {
+  switch (change.kind) {
+    case 'attach':
+      return `attach ${change.wanted.netdev} ${change.wanted.port}`;
+    case 'detach':
+      return `detach ${change.row.portUuid}`;
+    case 'adopt':
+    case 'replace':
+    case 'set':
+      return `${change.kind} ${change.row.portUuid} ${change.wanted.port}`;
   }
 }

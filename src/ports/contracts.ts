@@ -1,6 +1,6 @@
 /** What the port engine asks of the outside. `agent.ts` hands in the OVSDB client, the links, the files, the ledger. */
-import type { Guest } from '../model/guest.ts';
-import type { NetdevName, PortName, Vmid } from '../model/names.ts';
+import type { Guest, GuestKind } from '../model/guest.ts';
+import type { ContainerName, NetdevName, PortName, Vmid } from '../model/names.ts';
 import type { ListedPort } from '../interfaces/managed-block.ts';
 import type { Block, BlockDraft } from '../ledger/block.ts';
 import type { Operation, OperationResult } from '../ovsdb/wire.ts';
@@ -21,6 +21,10 @@ export interface Link {
   /** The device that holds it: a Linux bridge, a bond, or `ovs-system` when the kernel datapath has it. */
   readonly master: string | null;
   readonly altnames: readonly string[];
+  /** In bytes. */
+  readonly mtu: number;
+  /** A pair whose other end lives in another network namespace, as a container's does. */
+  readonly peerElsewhere: boolean;
 }
 
 export interface Links {
@@ -30,6 +34,8 @@ export interface Links {
   observeAll(): Promise<ReadonlyMap<string, Link>>;
   /** Gives devices an altname each and reads them back; those where it did not work are missing from the answer. */
   addAltnames(names: ReadonlyMap<NetdevName, PortName>): Promise<ReadonlyMap<string, Link>>;
+  /** Those of the named devices that have an address other than a link-local one. */
+  withAddress(names: readonly string[]): Promise<ReadonlySet<string>>;
   removeAltname(netdev: string, altname: string): Promise<void>;
   /** Sets devices up and puts each into its Linux bridge; those where it did not work are missing from the answer. */
   joinBridges(bridges: ReadonlyMap<NetdevName, NetdevName>): Promise<ReadonlyMap<string, Link>>;
@@ -39,6 +45,16 @@ export interface Guests {
   /** The guest's configuration on this node; null when it has none here. Unchanged files are not parsed again. */
   read(vmid: Vmid): Promise<Guest | null>;
   list(): Promise<Vmid[]>;
+}
+
+/** The container behind a device. Rejects when it cannot be told. */
+export interface ContainerNames {
+  nameOf(netdev: NetdevName): Promise<ContainerName>;
+}
+
+/** Whether Proxmox VE is working on a guest right now. */
+export interface GuestLocks {
+  isLocked(guest: { kind: GuestKind; vmid: Vmid }): Promise<boolean>;
 }
 
 /** The ledger, as `Ledger` documents it. */

@@ -3,7 +3,8 @@ import { firewallBridgeName, guestNetdevName } from '../model/guest.ts';
 import type { Guest, GuestNic } from '../model/guest.ts';
 import { nicIndex } from '../model/names.ts';
 import type { BridgeName, NetdevName, NicName } from '../model/names.ts';
-import { guestPortName } from '../model/naming.ts';
+import { guestPortName, portRowName } from '../model/naming.ts';
+import type { NamingMode } from '../model/naming.ts';
 import type { WantedPort } from '../model/port.ts';
 import type { Link } from './contracts.ts';
 
@@ -19,8 +20,9 @@ export function desiredPorts(
   guest: Guest,
   links: ReadonlyMap<string, Link>,
   managed: ReadonlySet<BridgeName>,
+  mode: NamingMode,
 ): NicVerdict[] {
-  return guest.nics.map((nic) => verdictOf(guest, nic, links, managed));
+  return guest.nics.map((nic) => verdictOf(guest, nic, links, managed, mode));
 }
 
 /** Netdevs that have to be observed before `desiredPorts` can judge this guest. */
@@ -36,6 +38,7 @@ function verdictOf(
   nic: GuestNic,
   links: ReadonlyMap<string, Link>,
   managed: ReadonlySet<BridgeName>,
+  mode: NamingMode,
 ): NicVerdict {
   const index = nicIndex(nic.nic);
   const unwanted = (reason: string): NicVerdict => ({ nic: nic.nic, wanted: null, reason });
@@ -51,16 +54,18 @@ function verdictOf(
   if (master !== null && master !== datapathMaster && master !== firewallBridge) {
     return unwanted(`not attached: ${netdev} is held by ${master}`);
   }
+  const port = guestPortName(guest.vmid, nic.nic);
   return {
     nic: nic.nic,
     wanted: {
-      port: guestPortName(guest.vmid, nic.nic),
+      port,
       netdev,
       owner: { kind: guest.kind, vmid: guest.vmid, nic: nic.nic, name: guest.name },
       bridge: nic.bridge,
       tag: nic.tag,
       trunks: nic.trunks,
-      rowName: netdev,
+      mtu: links.get(nic.bridge)?.mtu ?? null,
+      rowName: portRowName(mode, { netdev, port, isGuest: true }),
       mac: nic.mac,
       firewallBridge,
     },

@@ -5,12 +5,27 @@ import type { Guest } from '../model/guest.ts';
 import type { Phase } from '../model/lifecycle.ts';
 import type { BridgeName, ContainerName, NetdevName, PortName, Vmid } from '../model/names.ts';
 import { comparePortNames } from '../model/naming.ts';
+import type { NamingMode } from '../model/naming.ts';
 import type { ObservedPort } from '../model/port.ts';
 import { Announcer } from './announcer.ts';
 import type { PortEvents } from './announcer.ts';
 import { Bindings } from './bindings.ts';
+import { hasPrefix } from './candidates.ts';
 import { Committer } from './committer.ts';
-import type { BindingsStore, Cause, Clock, Guests, Links, Listing, Recorder, Switch } from './contracts.ts';
+import type {
+  BindingsStore,
+  Cause,
+  Clock,
+  ContainerNames,
+  GuestLocks,
+  Guests,
+  Links,
+  Listing,
+  Recorder,
+  Switch,
+} from './contracts.ts';
+import { Findings } from './findings.ts';
+import type { FindingEvents } from './findings.ts';
 import { Handover } from './handover.ts';
 import { blockLanded } from './in-doubt.ts';
 import { runPhase } from './lifecycle.ts';
@@ -23,6 +38,7 @@ import type { PassResult, Scope } from './reconciler.ts';
 import { phaseDraft } from './record.ts';
 import { Runner } from './runner.ts';
 import { SwitchView } from './switch-view.ts';
+import { within } from './within.ts';
 import type { SwitchChange, SwitchTables } from './switch-view.ts';
 import type { ReplicaReader } from '../ovsdb/replica.ts';
 
@@ -31,6 +47,7 @@ export interface PortEngineOptions {
   readonly replica: () => ReplicaReader<SwitchTables>;
   readonly links: Links;
   readonly guests: Guests;
+  readonly guestLocks: GuestLocks;
   readonly recorder: Recorder;
   readonly listing: Listing;
   readonly bindingsStore: BindingsStore;
@@ -42,15 +59,16 @@ export interface PortEngineOptions {
   readonly bridgeName: BridgeName;
   readonly containerBridge: BridgeName;
   readonly namingTemplate: string;
+  readonly namingMode: NamingMode;
+  readonly includePrefixes: readonly string[];
+  readonly containerNames: ContainerNames;
   readonly debounceMs: number;
+  readonly drift: 'repair' | 'report';
   readonly events: EngineEvents;
 }
 
 /** What the engine tells the outside. */
-export interface EngineEvents extends PortEvents {
-  /** Something went wrong that no caller hears of: a pass, a block that could not be written. */
-  trouble(error: AgentError): void;
-}
+export interface EngineEvents extends PortEvents, FindingEvents {}
 
 /** A port of ours, as the faces show it. */
 export interface PortView {
@@ -61,6 +79,9 @@ export interface PortView {
 
 /** A call that arrives while the switch is (re)connecting waits this long; a hook gives up after 0.9 s. */
 const switchDeadlineMs = 700;
+/** The hook itself gives up after 0.9 s, and after 1.4 s at `post-start`; the answer comes before. */
+const answerMs = 800;
+const postStartAnswerMs = 1300;
 /** A pass waits for the switch, for iproute2 and for the ledger, each with a deadline of a few seconds. */
 const passAgeMsMax = 30_000;
 const reconcileCause: Cause = { cause: 'reconcile', user: 'root', uid: 0 };
@@ -75,9 +96,8 @@ export class PortEngine {
   readonly #listing: ListingWriter;
   readonly #runner: Runner;
   readonly #announcer: Announcer;
+  readonly #findings: Findings;
   readonly #managed: ReadonlySet<BridgeName>;
-  /** Problems by port, as the passes left them. */
-  #problems = new Map<PortName, string>();
   #lastTrouble: AgentError | null = null;
   #isSettled = false;
 
@@ -99,18 +119,23 @@ export class PortEngine {
       ...shared,
       clock,
       managed: this.#managed,
+      guestLocks: options.guestLocks,
       cluster: options.cluster,
+      drift: options.drift,
+      namingMode: options.namingMode,
+      candidates: { ...options, prefixes: options.includePrefixes, names: options.containerNames },
       onChanged: () => {
         this.#listing.request();
       },
     });
-    this.#handover = new Handover({ ...options, ...shared, managed: this.#managed });
+    this.#handover = new Handover({ ...options, ...shared, managed: this.#managed, reconciler: this.#reconciler });
     this.#listing = new ListingWriter(options.listing, () =>
       options.switch.problem === null
         ? listedPorts(this.#view.onBridges(this.#managed), (vmid) => this.#reconciler.guest(vmid))
         : null,
     );
     this.#announcer = new Announcer(options.events);
+    this.#findings = new Findings(options);
     this.#runner = new Runner({
       clock,
       debounceMs: options.debounceMs,
@@ -128,6 +153,11 @@ export class PortEngine {
   async stop(): Promise<void> {
     this.#runner.stop();
     await this.#listing.settled();
+  }
+
+  /** Resolves when the replica is in step with the switch; rejects with the reason after the deadline. */
+  switchReady(deadlineMs: number): Promise<void> {
+    return this.#committer.waitForSwitch(deadlineMs);
   }
 
   /** False when one pass has been running for longer than all its deadlines together. */
@@ -165,7 +195,9 @@ export class PortEngine {
     for (const name of names) {
       const guest = parseGuestNetdev(name);
       if (guest !== null) touched.add(guest.vmid);
-      else if (this.#bindings.byNetdev(name) !== null) this.#runner.wake(`device ${name} changed`);
+      else if (this.#bindings.byNetdev(name) !== null || hasPrefix(name, this.#options.includePrefixes)) {
+        this.#runner.wake(`device ${name} changed`);
+      }
     }
     this.#runner.touch(touched, 'devices changed');
   }
@@ -176,19 +208,14 @@ export class PortEngine {
    */
   async notifyLifecycle(vmid: Vmid, phase: Phase, caller: Cause): Promise<string> {
     const cause = { ...caller, cause: `hook ${phase}` };
-    const { guests, recorder, host, events } = this.#options;
+    const { recorder, host, events, clock } = this.#options;
     // An event, not a change: nothing waits for it to be durable.
     recorder.append(phaseDraft(vmid, phase, cause, host)).catch((error: unknown) => {
       events.trouble(toAgentError(error));
     });
     try {
-      await this.#committer.waitForSwitch(switchDeadlineMs);
-      return await runPhase(
-        { reconciler: this.#reconciler, committer: this.#committer, guests, view: this.#view, managed: this.#managed },
-        vmid,
-        phase,
-        cause,
-      );
+      const deadlineMs = phase === 'post-start' ? postStartAnswerMs : answerMs;
+      return await within(deadlineMs, clock, `${phase} is still under way`, this.#runPhase(vmid, phase, cause));
     } catch (thrown) {
       const error = toAgentError(thrown);
       events.trouble(error);
@@ -197,11 +224,27 @@ export class PortEngine {
     }
   }
 
+  async #runPhase(vmid: Vmid, phase: Phase, cause: Cause): Promise<string> {
+    await this.#committer.waitForSwitch(switchDeadlineMs);
+    return runPhase(
+      {
+        reconciler: this.#reconciler,
+        committer: this.#committer,
+        guests: this.#options.guests,
+        view: this.#view,
+        managed: this.#managed,
+      },
+      vmid,
+      phase,
+      cause,
+    );
+  }
+
   /** A whole pass now, nothing waits. Answers what it did. */
   async reconcile(caller: Cause): Promise<PassResult> {
     await this.#committer.waitForSwitch(switchDeadlineMs);
     const result = await this.#reconciler.pass('all', caller, everythingNow);
-    this.#keepProblems('all', result);
+    this.#findings.keep('all', result);
     await this.#committer.waitApplied(result.committed, 5000);
     this.#listing.request();
     return result;
@@ -277,6 +320,7 @@ export class PortEngine {
     ledgerGap: string | null;
     listing: ListingOutcome;
     problems: [PortName, string][];
+    unreadable: [Vmid, string][];
   } {
     return {
       switchProblem: this.#options.switch.problem,
@@ -284,7 +328,8 @@ export class PortEngine {
       trouble: this.#lastTrouble,
       ledgerGap: this.#committer.gap.problem,
       listing: this.#listing.outcome,
-      problems: [...this.#problems],
+      problems: [...this.#findings.problems],
+      unreadable: [...this.#findings.unreadable],
     };
   }
 
@@ -305,7 +350,7 @@ export class PortEngine {
     try {
       await this.#settleInDoubt();
       const result = await this.#reconciler.pass(scope, { ...reconcileCause, cause: `reconcile: ${cause}` }, patiently);
-      this.#keepProblems(scope, result);
+      this.#findings.keep(scope, result);
       // Also without a change: somebody else may have edited the file.
       if (scope === 'all') this.#listing.request();
       this.#lastTrouble = null;
@@ -328,18 +373,10 @@ export class PortEngine {
     }
   }
 
-  #keepProblems(scope: Scope, result: PassResult): void {
-    if (scope === 'all') this.#problems.clear();
-    for (const verdicts of result.verdicts.values()) {
-      for (const { wanted } of verdicts) if (wanted !== null) this.#problems.delete(wanted.port);
-    }
-    for (const [port, problem] of result.problems) this.#problems.set(port, problem);
-  }
-
   /** The row as a port of ours; null when it is none, or not on a managed bridge. */
   #viewOf(row: ObservedPort | null): PortView | null {
     const port = row === null ? null : portNameOfRow(row);
     if (row === null || port === null || !isOurs(row) || !this.#managed.has(row.bridge)) return null;
-    return { port, row, problem: row.error ?? this.#problems.get(port) ?? null };
+    return { port, row, problem: row.error ?? this.#findings.problems.get(port) ?? null };
   }
 }

@@ -2,15 +2,18 @@
 import { AgentError } from '../model/errors.ts';
 import { parseGuestNetdev } from '../model/guest.ts';
 import type { BridgeName, ContainerName, NetdevName, PortName, Vmid } from '../model/names.ts';
-import { nicNameOf } from '../model/names.ts';
+import { nicIndex, nicNameOf } from '../model/names.ts';
 import { guestPortName, templatePortName } from '../model/naming.ts';
+import type { NamingMode } from '../model/naming.ts';
 import type { ObservedPort } from '../model/port.ts';
-import { wantedOfBinding } from './bindings.ts';
+import { bridgeOfContainer, wantedOfBinding } from './bindings.ts';
 import type { Binding, Bindings } from './bindings.ts';
 import type { Committer } from './committer.ts';
-import type { Cause, Links } from './contracts.ts';
+import type { Cause, Guests, Links } from './contracts.ts';
 import { isOurs } from './marks.ts';
 import { portNameOfRow } from './plan.ts';
+import { everythingNow } from './reconciler.ts';
+import type { Reconciler } from './reconciler.ts';
 import type { SwitchView } from './switch-view.ts';
 
 export interface HandoverOptions {
@@ -18,10 +21,13 @@ export interface HandoverOptions {
   readonly links: Links;
   readonly bindings: Bindings;
   readonly committer: Committer;
+  readonly reconciler: Reconciler;
+  readonly guests: Guests;
   readonly managed: ReadonlySet<BridgeName>;
   readonly bridgeName: BridgeName;
   readonly containerBridge: BridgeName;
   readonly namingTemplate: string;
+  readonly namingMode: NamingMode;
 }
 
 /** Longer than a hook's: here a person waits, not a guest. */
@@ -29,6 +35,7 @@ const appliedDeadlineMs = 5000;
 
 export class Handover {
   readonly #options: HandoverOptions;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: HandoverOptions) {
     this.#options = options;
@@ -49,18 +56,24 @@ export class Handover {
         ? templatePortName(this.#options.namingTemplate, { container: netdev as string as ContainerName, index: 0 })
         : guestPortName(guest.vmid, nicNameOf(guest.index));
     const vmid = guest?.vmid ?? null;
-    return this.#attach({ port, netdev, bridge: bridge ?? bridgeName, container: null, vmid }, cause);
+    return this.#inTurn(() =>
+      this.#attach({ port, netdev, bridge: bridge ?? bridgeName, container: null, vmid }, cause),
+    );
   }
 
   /** Attaches a container's device as `vi<vmid>`; containers of Netmaker belong on `container_bridge`. Idempotent. */
   createContainerInterface(netdev: NetdevName, container: ContainerName, vmid: Vmid, cause: Cause): Promise<PortName> {
-    const { bridgeName, containerBridge } = this.#options;
-    const bridge = container.toLowerCase().includes('netmaker') ? containerBridge : bridgeName;
-    return this.#attach({ port: guestPortName(vmid, nicNameOf(0)), netdev, bridge, container, vmid }, cause);
+    const bridge = bridgeOfContainer(container, this.#options);
+    const port = guestPortName(vmid, nicNameOf(0));
+    return this.#inTurn(() => this.#attach({ port, netdev, bridge, container, vmid }, cause));
   }
 
   /** Takes a port off the switch. `name` is a port name, a netdev or a row; never a foreign row, never a guest's live port. */
-  async remove(name: string, cause: Cause): Promise<PortName> {
+  remove(name: string, cause: Cause): Promise<PortName> {
+    return this.#inTurn(() => this.#remove(name, cause));
+  }
+
+  async #remove(name: string, cause: Cause): Promise<PortName> {
     const { links, bindings, committer } = this.#options;
     const binding = bindings.byPort(name) ?? bindings.byNetdev(name);
     const row = this.find(name);
@@ -89,8 +102,9 @@ export class Handover {
 
   /** The port of this name, netdev or row. */
   find(name: string): ObservedPort | null {
-    const { view } = this.#options;
-    const direct = view.byNetdev(name) ?? view.byRowName(name);
+    const { view, bindings } = this.#options;
+    const bound = bindings.byPort(name);
+    const direct = view.byNetdev(bound?.netdev ?? name) ?? view.byRowName(name);
     if (direct !== null) return direct;
     const guest = /^vi([1-9][0-9]{2,8})(?:i\d+)?$/.exec(name)?.[1];
     if (guest === undefined) return null;
@@ -98,8 +112,9 @@ export class Handover {
   }
 
   async #attach(binding: Binding, cause: Cause): Promise<PortName> {
-    const { view, links, bindings, committer } = this.#options;
+    const { view, links, bindings, committer, namingMode } = this.#options;
     const { netdev, port, bridge } = binding;
+    if (await this.#isGuestCard(netdev)) return this.#attachGuestCard(binding, cause);
     const row = view.byNetdev(netdev);
     if (row !== null) {
       if (isOurs(row) && portNameOfRow(row) === port && row.bridge === bridge) return port;
@@ -119,10 +134,17 @@ export class Handover {
         `the name ${port} is taken${owner === null ? '' : ` by ${owner.netdev} on ${owner.bridge}`}`,
       );
     }
+    const other = bindings.byPort(port);
+    if (other !== null && other.netdev !== netdev) {
+      throw new AgentError('Conflict', `the name ${port} is kept for ${other.netdev}; \`del-port ${port}\` frees it`);
+    }
     // Durable before the switch is told, so that a wiped database or a crash cannot forget the device.
     await bindings.add(binding);
     try {
-      const committed = await committer.commit([{ kind: 'attach', wanted: wantedOfBinding(binding) }], cause);
+      const committed = await committer.commit(
+        [{ kind: 'attach', wanted: wantedOfBinding(binding, namingMode), after: [] }],
+        cause,
+      );
       await committer.waitApplied(committed, appliedDeadlineMs);
     } catch (error) {
       await this.#takeBack(binding);
@@ -134,8 +156,45 @@ export class Handover {
     return port;
   }
 
+  /** Whether a guest's configuration on this node has the card that this device belongs to. */
+  async #isGuestCard(netdev: NetdevName): Promise<boolean> {
+    const device = parseGuestNetdev(netdev);
+    const guest = device === null ? null : await this.#options.guests.read(device.vmid);
+    return guest?.nics.some(({ nic }) => nicIndex(nic) === device?.index) ?? false;
+  }
+
+  /** Its configuration decides about name, bridge and VLAN; handing it over only means "now". */
+  async #attachGuestCard({ netdev, port }: Binding, cause: Cause): Promise<PortName> {
+    const { view, reconciler } = this.#options;
+    const vmid = parseGuestNetdev(netdev)?.vmid;
+    if (vmid === undefined) throw new AgentError('Internal', `${netdev} is no guest's device`);
+    const result = await reconciler.pass(new Set([vmid]), cause, everythingNow);
+    const row = view.byNetdev(netdev);
+    const name = row === null || !isOurs(row) ? null : portNameOfRow(row);
+    if (name === port) return port;
+    const reason = result.problems.get(port) ?? result.verdicts.get(vmid)?.find(({ wanted }) => wanted === null);
+    const why =
+      typeof reason === 'string'
+        ? reason
+        : reason?.wanted === null
+          ? reason.reason
+          : `its port is ${name ?? 'not plugged'}`;
+    throw new AgentError(
+      'Conflict',
+      `${netdev} belongs to guest ${vmid}, whose configuration in Proxmox VE decides: ${why}`,
+    );
+  }
+
+  /** One handover after the other: each looks at names and devices before it takes them. */
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(action);
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
   /** After a refused attach. A port that was committed but not applied stays: it is there. */
   async #takeBack({ netdev, port }: Binding): Promise<void> {
-    if (this.#options.view.byNetdev(netdev) === null) await this.#options.bindings.remove(port);
+    const { view, bindings } = this.#options;
+    if (view.byNetdev(netdev) === null && bindings.byPort(port)?.netdev === netdev) await bindings.remove(port);
   }
 }

@@ -1,6 +1,7 @@
 /** Whether a change that may have been lost is on the switch after all. */
 import type { Block } from '../ledger/block.ts';
 import { carries, portMarks } from './marks.ts';
+import { settingsDiffer } from './settings.ts';
 import type { SwitchView } from './switch-view.ts';
 import { insertedPortUuid } from './transaction.ts';
 import type { SeededChange } from './transaction.ts';
@@ -9,10 +10,15 @@ import type { SeededChange } from './transaction.ts';
 export function landed({ change, seed }: SeededChange, view: SwitchView): boolean {
   switch (change.kind) {
     case 'attach':
+    case 'replace':
       return view.byUuid(insertedPortUuid(seed)) !== null;
     case 'adopt': {
       const row = view.byUuid(change.row.portUuid);
       return row !== null && carries(row.portIds, portMarks(change.wanted));
+    }
+    case 'set': {
+      const row = view.byUuid(change.row.portUuid);
+      return row !== null && settingsDiffer(change.wanted, row).length === 0;
     }
     case 'detach':
       return view.byUuid(change.row.portUuid) === null;
@@ -27,6 +33,7 @@ export function blockLanded(block: Block, view: SwitchView): boolean | null {
   const { row, port } = block.data;
   switch (block.action) {
     case 'attach':
+    case 'replace':
       return view.byUuid(insertedPortUuid(block.hash)) !== null;
     case 'adopt':
       return typeof row === 'string' && view.byUuid(row)?.portIds.get('port-name') === port;

@@ -8,6 +8,7 @@ import type { WantedPort } from '../model/port.ts';
 import type { Committer } from './committer.ts';
 import type { Cause, Guests } from './contracts.ts';
 import type { NicVerdict } from './desired.ts';
+import { isOurs } from './marks.ts';
 import { detachNow, everythingNow } from './reconciler.ts';
 import type { PassResult, Reconciler } from './reconciler.ts';
 import type { SwitchView } from './switch-view.ts';
@@ -70,10 +71,10 @@ function describe(vmid: Vmid, result: PassResult, view: SwitchView): string {
 function describeNic(verdict: NicVerdict, result: PassResult, view: SwitchView): string {
   if (verdict.wanted === null) return `${verdict.nic} ${verdict.reason}`;
   const problem = result.problems.get(verdict.wanted.port);
-  if (problem !== undefined) return `${verdict.nic}: ${problem}`;
-  const error = view.byNetdev(verdict.wanted.netdev)?.error ?? null;
-  if (error !== null) return `${verdict.nic}: Open vSwitch says: ${error}`;
-  return `${verdict.nic} is ${describePort(verdict.wanted)}`;
+  const row = view.byNetdev(verdict.wanted.netdev);
+  if (row === null || !isOurs(row)) return `${verdict.nic}: ${problem ?? 'not on the switch'}`;
+  if (row.error !== null) return `${verdict.nic}: Open vSwitch says: ${row.error}`;
+  return `${verdict.nic} is ${describePort(verdict.wanted)}${problem === undefined ? '' : ` (${problem})`}`;
 }
 
 /** `vi100 on ovsbr0, tag 10` */

@@ -1,5 +1,5 @@
 /** The marks in `external_ids` by which a port is known: Open vSwitch's integration guide names the Interface's keys. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { vlanModeOf } from '../model/port.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
 
@@ -52,6 +52,6 @@ export function isOurs(row: ObservedPort): boolean {
 
 /** Fingerprint of the columns the agent set, so that a foreign edit of one of them can be told later. */
 export function fieldsFingerprint(wanted: WantedPort): string {
-  const columns = JSON.stringify([wanted.tag, wanted.trunks, vlanModeOf(wanted)]);
-  return createHash('sha256').update(columns).digest('hex').slice(0, 16);
+  const columns = JSON.stringify([wanted.tag, wanted.trunks, vlanModeOf(wanted), wanted.mtu]);
+  return hash('sha256', columns).slice(0, 16);
 }

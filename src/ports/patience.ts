@@ -19,6 +19,11 @@ export class Patience {
     return nowMs - since >= patienceMs;
   }
 
+  /** Somebody is at it: its time starts anew. */
+  postpone(key: string, nowMs: number): void {
+    this.#since.set(key, nowMs);
+  }
+
   /** Drops keys that `belongs` claims and that were not reported again: what looked wrong has gone. */
   retain(reported: ReadonlySet<string>, belongs: (key: string) => boolean): void {
     for (const key of this.#since.keys()) if (!reported.has(key) && belongs(key)) this.#since.delete(key);

@@ -8,12 +8,29 @@ import { guestPortName } from '../model/naming.ts';
 import { nicNameOf } from '../model/names.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
 import { carries, interfaceMarks, isOurs, markKeys, portMarks } from './marks.ts';
+import { describeDifferences, isForeignEdit, isSetByUs, settingsDiffer } from './settings.ts';
+import type { Difference } from './settings.ts';
 
 export type PortChange =
   /** Plugs a netdev that nobody plugged. */
-  | { readonly kind: 'attach'; readonly wanted: WantedPort }
+  | {
+      readonly kind: 'attach';
+      readonly wanted: WantedPort;
+      /** Stale Port rows of ours that hold its names; they have to go first, or with it. */
+      readonly after: readonly string[];
+    }
   /** Marks a row that somebody else plugged (or wiped the marks of). Changes nothing that traffic depends on. */
   | { readonly kind: 'adopt'; readonly wanted: WantedPort; readonly row: ObservedPort }
+  /** Puts the same Interface under a Port row of the wanted name: a row's name cannot be changed (ovs-vswitchd.conf.db(5)). */
+  | { readonly kind: 'replace'; readonly wanted: WantedPort; readonly row: ObservedPort }
+  /** Sets columns that the agent has set before; `drift` when somebody else has changed them since. */
+  | {
+      readonly kind: 'set';
+      readonly wanted: WantedPort;
+      readonly row: ObservedPort;
+      readonly differences: readonly Difference[];
+      readonly drift: boolean;
+    }
   /** Removes a row whose netdev is gone. */
   | { readonly kind: 'detach'; readonly port: PortName | null; readonly row: ObservedPort };
 
@@ -21,6 +38,14 @@ export interface PortPlan {
   readonly changes: readonly PortChange[];
   /** Why a wanted port is not as it should be although nothing is planned; one sentence each. */
   readonly problems: readonly { readonly port: PortName; readonly problem: string }[];
+  /** Foreign edits that are only reported. */
+  readonly drift: readonly Drift[];
+}
+
+export interface Drift {
+  readonly wanted: WantedPort;
+  readonly row: ObservedPort;
+  readonly differences: readonly Difference[];
 }
 
 export interface PlanInput {
@@ -35,40 +60,88 @@ export interface PlanInput {
   readonly managed: ReadonlySet<BridgeName>;
   readonly bridgeExists: (bridge: BridgeName) => boolean;
   readonly cluster: string;
+  readonly drift: 'repair' | 'report';
 }
 
 export function planPorts(input: PlanInput): PortPlan {
   const changes: PortChange[] = [];
   const problems: { port: PortName; problem: string }[] = [];
+  const drift: Drift[] = [];
+  const stale = input.rows.filter((row) => isStale(row, input));
   const taken = new Set<string>();
   for (const wanted of input.wanted) {
-    const outcome = taken.has(wanted.port) ? `the name ${wanted.port} is wanted twice` : planWanted(wanted, input);
+    const outcome = taken.has(wanted.port)
+      ? `the name ${wanted.port} is wanted twice`
+      : planWanted(wanted, input, stale);
     taken.add(wanted.port);
     if (typeof outcome === 'string') problems.push({ port: wanted.port, problem: outcome });
     else if (outcome !== null) changes.push(outcome);
+    // A new row gets its columns with it.
+    if (typeof outcome !== 'string' && outcome?.kind !== 'replace')
+      planSettings(wanted, input, { changes, problems, drift });
   }
-  for (const row of input.rows) {
-    if (isStale(row, input)) changes.push({ kind: 'detach', port: portNameOfRow(row), row });
-  }
-  return { changes, problems };
+  for (const row of stale) changes.push({ kind: 'detach', port: portNameOfRow(row), row });
+  return { changes, problems, drift };
 }
 
 /** The change, null when all is well, or the problem. */
-function planWanted(wanted: WantedPort, input: PlanInput): PortChange | string | null {
+function planWanted(wanted: WantedPort, input: PlanInput, stale: readonly ObservedPort[]): PortChange | string | null {
   const row = input.rowOfNetdev(wanted.netdev);
-  if (row === null) {
-    if (!input.bridgeExists(wanted.bridge)) return `bridge ${wanted.bridge} does not exist on the switch`;
-    if (input.isRowNameTaken(wanted.rowName))
-      return `a Port row named ${wanted.rowName} already exists and is not ours`;
-    if (wanted.rowName !== wanted.port && input.isRowNameTaken(wanted.port)) return nameTaken(wanted);
-    return { kind: 'attach', wanted };
-  }
-  if (row.bridge !== wanted.bridge)
+  return row === null ? planMissing(wanted, input, stale) : planPresent(wanted, row, input);
+}
+
+function planMissing(wanted: WantedPort, input: PlanInput, stale: readonly ObservedPort[]): PortChange | string {
+  if (!input.bridgeExists(wanted.bridge)) return `bridge ${wanted.bridge} does not exist on the switch`;
+  const names = new Set([wanted.rowName, wanted.port]);
+  const holders = stale.filter(({ rowName }) => names.has(rowName));
+  for (const { rowName } of holders) names.delete(rowName);
+  if (names.has(wanted.rowName) && input.isRowNameTaken(wanted.rowName)) return rowTaken(wanted);
+  if (names.has(wanted.port) && input.isRowNameTaken(wanted.port)) return nameTaken(wanted);
+  return { kind: 'attach', wanted, after: holders.map(({ portUuid }) => portUuid) };
+}
+
+function planPresent(wanted: WantedPort, row: ObservedPort, input: PlanInput): PortChange | string | null {
+  if (row.bridge !== wanted.bridge) {
     return `${wanted.netdev} is on ${row.bridge}, its configuration says ${wanted.bridge}`;
+  }
   if (row.rowName !== wanted.port && input.isRowNameTaken(wanted.port)) return nameTaken(wanted);
-  if (carries(row.portIds, portMarks(wanted)) && carries(row.interfaceIds, interfaceMarks(wanted, input.cluster)))
-    return null;
-  return { kind: 'adopt', wanted, row };
+  if (row.rowName !== wanted.rowName) {
+    if (!isOurs(row) && parseGuestNetdev(row.rowName) === null) {
+      return `${wanted.netdev} is plugged as ${row.rowName}, which is not ours`;
+    }
+    return input.isRowNameTaken(wanted.rowName) ? rowTaken(wanted) : { kind: 'replace', wanted, row };
+  }
+  const isMarked =
+    carries(row.portIds, portMarks(wanted)) && carries(row.interfaceIds, interfaceMarks(wanted, input.cluster));
+  return isMarked ? null : { kind: 'adopt', wanted, row };
+}
+
+function rowTaken(wanted: WantedPort): string {
+  return `a Port row named ${wanted.rowName} already exists and is not ours`;
+}
+
+/** Whatever becomes of the marks, the columns of a row that is there. */
+function planSettings(
+  wanted: WantedPort,
+  input: PlanInput,
+  plan: { changes: PortChange[]; problems: { port: PortName; problem: string }[]; drift: Drift[] },
+): void {
+  const row = input.rowOfNetdev(wanted.netdev);
+  const differences = row === null ? [] : settingsDiffer(wanted, row);
+  if (row === null || differences.length === 0) return;
+  const found = { wanted, row, differences };
+  if (!isSetByUs(row)) {
+    // Proxmox VE's own settings, perhaps about to change: said, never touched. Its mtu does not come from the guest.
+    const vlan = differences.filter(({ column }) => column !== 'mtu_request');
+    if (vlan.length > 0) plan.problems.push({ port: wanted.port, problem: describeDifferences(vlan) });
+  } else if (!isForeignEdit(wanted, row)) {
+    plan.changes.push({ kind: 'set', ...found, drift: false });
+  } else if (input.drift === 'repair') {
+    plan.changes.push({ kind: 'set', ...found, drift: true });
+  } else {
+    plan.drift.push(found);
+    plan.problems.push({ port: wanted.port, problem: `drift: ${describeDifferences(differences)}` });
+  }
 }
 
 function nameTaken(wanted: WantedPort): string {

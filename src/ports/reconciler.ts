@@ -2,19 +2,24 @@
  * One pass of the reconciler: observe, plan, commit, name, for some guests or for all. Level-triggered: whatever woke
  * it, it reads the world again and does only what is missing.
  */
+import { toAgentError } from '../model/errors.ts';
 import { guestNetdevName, parseGuestNetdev } from '../model/guest.ts';
 import type { Guest } from '../model/guest.ts';
 import type { BridgeName, NetdevName, PortName, Vmid } from '../model/names.ts';
+import type { NamingMode } from '../model/naming.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
 import { wantedOfBinding } from './bindings.ts';
 import type { Bindings } from './bindings.ts';
+import { candidatePorts } from './candidates.ts';
+import type { CandidateOptions } from './candidates.ts';
 import type { Committed, Committer } from './committer.ts';
-import type { Cause, Clock, Guests, Link, Links } from './contracts.ts';
+import type { Cause, Clock, GuestLocks, Guests, Link, Links } from './contracts.ts';
 import { desiredPorts, netdevsOf } from './desired.ts';
 import type { NicVerdict } from './desired.ts';
 import { Patience } from './patience.ts';
+import { isOurs } from './marks.ts';
 import { planPorts } from './plan.ts';
-import type { PortChange } from './plan.ts';
+import type { Drift, PortChange } from './plan.ts';
 import type { SwitchView } from './switch-view.ts';
 
 export type Scope = 'all' | ReadonlySet<Vmid>;
@@ -22,14 +27,15 @@ export type Scope = 'all' | ReadonlySet<Vmid>;
 /** Which kinds of change do not wait for patience. */
 export interface Urgency {
   readonly attach: boolean;
+  readonly set: boolean;
   readonly detach: boolean;
 }
 /** Events and the timer: Proxmox may be about to put right itself what looks wrong. */
-export const patiently: Urgency = { attach: false, detach: false };
+export const patiently: Urgency = { attach: false, set: false, detach: false };
 /** Before a start and after a stop: what is left of the guest goes, but nothing is plugged behind Proxmox's back. */
-export const detachNow: Urgency = { attach: false, detach: true };
+export const detachNow: Urgency = { attach: false, set: false, detach: true };
 /** After a start, or when a person asks: Proxmox has done its part. */
-export const everythingNow: Urgency = { attach: true, detach: true };
+export const everythingNow: Urgency = { attach: true, set: true, detach: true };
 
 /** `ovs-vswitchd` makes the device of an internal port while it applies the row. */
 const internalPortDeadlineMs = 1000;
@@ -38,26 +44,36 @@ export interface ReconcilerOptions {
   readonly view: SwitchView;
   readonly links: Links;
   readonly guests: Guests;
+  readonly guestLocks: GuestLocks;
   readonly bindings: Bindings;
   readonly committer: Committer;
   readonly clock: Clock;
   readonly managed: ReadonlySet<BridgeName>;
   readonly cluster: () => string;
+  readonly drift: 'repair' | 'report';
+  readonly namingMode: NamingMode;
+  readonly candidates: CandidateOptions;
   /** A pass has changed something on the switch. */
   readonly onChanged: () => void;
 }
 
 export interface PassResult {
   readonly verdicts: ReadonlyMap<Vmid, readonly NicVerdict[]>;
+  /** Guests whose configuration could not be read, with the reason; their ports stay as they are. */
+  readonly unreadable: ReadonlyMap<Vmid, string>;
   readonly changes: readonly PortChange[];
   readonly problems: ReadonlyMap<PortName, string>;
+  readonly drift: readonly Drift[];
   readonly committed: Committed;
 }
 
 interface Observation {
   readonly verdicts: Map<Vmid, NicVerdict[]>;
+  readonly unreadable: Map<Vmid, string>;
+  readonly unnamed: ReadonlyMap<string, string>;
   readonly wanted: WantedPort[];
-  readonly rows: ObservedPort[];
+  /** Port rows in scope. */
+  readonly rows: readonly string[];
   readonly links: ReadonlyMap<string, Link>;
 }
 
@@ -82,14 +98,18 @@ export class Reconciler {
   /** Rejects when the switch refuses. What has to wait is left out; `nextRipeMs` says when to come back. */
   async pass(scope: Scope, cause: Cause, urgency: Urgency): Promise<PassResult> {
     const observation = await this.#observe(scope);
+    const allowed = await this.#ripen(this.#plan(observation).changes, scope, urgency);
+    // Planned again at the last moment: while locks were looked up, another pass may have done the same.
     const plan = this.#plan(observation);
-    const changes = this.#ripen(plan.changes, scope, urgency);
+    const changes = inOrder(plan.changes, allowed);
     const committed = await this.#commit(changes, cause);
     if (changes.length > 0) this.#options.onChanged();
     const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
+    for (const [netdev, problem] of observation.unnamed) problems.set(netdev as PortName, problem);
     await this.#join(observation, changes, committed, scope, problems);
     await this.#name(observation, problems);
-    return { verdicts: observation.verdicts, changes, problems, committed };
+    const { verdicts, unreadable } = observation;
+    return { verdicts, unreadable, changes, problems, drift: plan.drift, committed };
   }
 
   /** Each change is a request of its own: they share a transaction, not a failure. */
@@ -111,9 +131,20 @@ export class Reconciler {
   }
 
   async #observe(scope: Scope): Promise<Observation> {
-    const { guests, links, view, bindings, managed } = this.#options;
+    const { guests, links, view, bindings, managed, namingMode, candidates } = this.#options;
     const vmids = scope === 'all' ? await guests.list() : [...scope];
-    const read = await Promise.all(vmids.map(async (vmid) => [vmid, await guests.read(vmid)] as const));
+    const unreadable = new Map<Vmid, string>();
+    const read = await Promise.all(
+      vmids.map(async (vmid) => {
+        try {
+          return [vmid, await guests.read(vmid)] as const;
+        } catch (error) {
+          // One bad file must not cost the other guests their ports.
+          unreadable.set(vmid, toAgentError(error).message);
+          return [vmid, null] as const;
+        }
+      }),
+    );
     const rows = scope === 'all' ? view.onBridges(managed) : vmids.flatMap((vmid) => view.ofVmid(vmid));
     const bound = bindings.all().filter(({ vmid }) => scope === 'all' || (vmid !== null && scope.has(vmid)));
     const found =
@@ -123,6 +154,8 @@ export class Reconciler {
             ...read.flatMap(([, guest]) => (guest === null ? [] : netdevsOf(guest))),
             ...rows.flatMap((row) => netdevsBehind(row)),
             ...bound.map(({ netdev }) => netdev),
+            // Their mtu is what Proxmox VE asks for.
+            ...managed,
           ]);
     const verdicts = new Map<Vmid, NicVerdict[]>();
     const wanted: WantedPort[] = [];
@@ -131,53 +164,88 @@ export class Reconciler {
       this.#known.delete(vmid);
       if (guest === null) continue;
       this.#known.set(vmid, guest);
-      const judged = desiredPorts(guest, found, managed);
+      const judged = desiredPorts(guest, found, managed, namingMode);
       verdicts.set(vmid, judged);
       for (const verdict of judged) if (verdict.wanted !== null) wanted.push(verdict.wanted);
     }
-    for (const binding of bound) if (found.has(binding.netdev)) wanted.push(wantedOfBinding(binding));
-    return { verdicts, wanted, rows, links: found };
+    // A guest's configuration decides about its devices, whatever was handed over before.
+    const claimed = new Set(wanted.map(({ netdev }) => netdev));
+    for (const binding of bound) {
+      if (found.has(binding.netdev) && !claimed.has(binding.netdev)) wanted.push(wantedOfBinding(binding, namingMode));
+    }
+    const offered =
+      scope === 'all' && candidates.prefixes.length > 0
+        ? await candidatePorts(found, new Set(wanted.map(({ netdev }) => netdev)), view, links, candidates)
+        : null;
+    wanted.push(...(offered?.wanted ?? []));
+    return {
+      verdicts,
+      unreadable,
+      unnamed: offered?.problems ?? new Map(),
+      wanted,
+      rows: rows.map(({ portUuid }) => portUuid),
+      links: found,
+    };
   }
 
   #plan({ wanted, rows, links }: Observation): ReturnType<typeof planPorts> {
-    const { view, managed, cluster } = this.#options;
+    const { view, managed, cluster, drift } = this.#options;
     return planPorts({
       wanted,
-      rows,
+      rows: rows.flatMap((uuid) => view.byUuid(uuid) ?? []),
       rowOfNetdev: (netdev) => view.byNetdev(netdev),
       isRowNameTaken: (name) => view.hasRowName(name),
       netdevExists: (row) => netdevsBehind(row).some((name) => links.has(name)),
       managed,
       bridgeExists: (bridge) => view.bridgeUuid(bridge) !== null,
       cluster: cluster(),
+      drift,
     });
   }
 
-  /** What may be done now. Marks never wait; a missing row waits unless its bridge is itself new. */
-  #ripen(changes: readonly PortChange[], scope: Scope, urgency: Urgency): PortChange[] {
-    const { clock, view } = this.#options;
-    const nowMs = clock.nowMs();
+  /**
+   * What may be done now. Marks never wait; a row that Proxmox VE may be about to plug or change waits, unless its bridge
+   * is itself new, and as long as Proxmox VE holds the guest's lock.
+   */
+  async #ripen(changes: readonly PortChange[], scope: Scope, urgency: Urgency): Promise<Set<string>> {
+    const nowMs = this.#options.clock.nowMs();
+    const freshBridges = this.#noteBridges(scope);
     const reported = new Set<string>();
+    const ripe = new Set<string>();
+    for (const change of changes) {
+      const key = patienceKey(change);
+      if (
+        change.kind === 'adopt' ||
+        change.kind === 'replace' ||
+        urgency[change.kind] ||
+        isAtOnce(change, freshBridges)
+      ) {
+        ripe.add(key);
+        continue;
+      }
+      reported.add(key);
+      if (!this.#patience.isRipe(key, nowMs)) continue;
+      if (await this.#isProxmoxAtWork(change)) this.#patience.postpone(key, nowMs);
+      else ripe.add(key);
+    }
+    this.#patience.retain(reported, (key) => scope === 'all' || belongsTo(scope, key));
+    return ripe;
+  }
+
+  /** Names of bridges whose row is another than before. */
+  #noteBridges(scope: Scope): Set<string> {
     const fresh = new Set<string>();
-    for (const { name, uuid } of view.bridges()) {
+    for (const { name, uuid } of this.#options.view.bridges()) {
       const known = this.#bridgeRows.get(name);
       if (known !== undefined && known !== uuid) fresh.add(name);
       if (scope === 'all' || known === undefined) this.#bridgeRows.set(name, uuid);
     }
-    const ripe = changes.filter((change) => {
-      if (change.kind === 'adopt') return true;
-      const [netdev, bridge] =
-        change.kind === 'attach'
-          ? [change.wanted.netdev, change.wanted.bridge]
-          : [change.row.netdev, change.row.bridge];
-      if (urgency[change.kind]) return true;
-      if (change.kind === 'attach' && (parseGuestNetdev(netdev) === null || fresh.has(bridge))) return true;
-      const key = `${change.kind} ${netdev}`;
-      reported.add(key);
-      return this.#patience.isRipe(key, nowMs);
-    });
-    this.#patience.retain(reported, (key) => scope === 'all' || belongsTo(scope, key));
-    return ripe;
+    return fresh;
+  }
+
+  async #isProxmoxAtWork(change: PortChange): Promise<boolean> {
+    if (change.kind === 'detach' || change.wanted.owner.kind === 'binding') return false;
+    return this.#options.guestLocks.isLocked({ kind: change.wanted.owner.kind, vmid: change.wanted.owner.vmid });
   }
 
   /**
@@ -192,8 +260,9 @@ export class Reconciler {
     problems: Map<PortName, string>,
   ): Promise<void> {
     const made = new Set(changes.flatMap((change) => (change.kind === 'attach' ? [change.wanted.netdev] : [])));
-    const loose = wanted.filter(({ netdev, port, firewallBridge }) => {
-      return firewallBridge !== null && !problems.has(port) && links.get(netdev)?.master === null;
+    const loose = wanted.filter(({ netdev, firewallBridge }) => {
+      const row = firewallBridge === null ? null : this.#options.view.byNetdev(netdev);
+      return row !== null && isOurs(row) && links.get(netdev)?.master === null;
     });
     this.#loose.retain(new Set(loose.map(({ netdev }) => netdev)), (key) => scope === 'all' || belongsTo(scope, key));
     const nowMs = this.#options.clock.nowMs();
@@ -220,7 +289,9 @@ export class Reconciler {
     for (const { netdev, port } of wanted) {
       const link = links.get(netdev);
       if (link === undefined || link.altnames.includes(port) || link.name === port) continue;
-      if (problems.has(port) || this.#options.view.byNetdev(netdev) === null) continue;
+      // Not plugged, or not ours because the name is taken.
+      const row = this.#options.view.byNetdev(netdev);
+      if (row === null || !isOurs(row)) continue;
       missing.set(netdev, port);
     }
     if (missing.size === 0) return;
@@ -230,6 +301,31 @@ export class Reconciler {
         problems.set(port, `${netdev} could not be given the altname ${port}; does another device have it?`);
     }
   }
+}
+
+/** What may be done now, what removes first; a port whose name a stale row still holds waits for that row to go. */
+function inOrder(changes: readonly PortChange[], allowed: ReadonlySet<string>): PortChange[] {
+  const ready = changes.filter((change) => allowed.has(patienceKey(change)));
+  const detached = ready.filter((change) => change.kind === 'detach');
+  const freed = new Set(detached.map(({ row }) => row.portUuid));
+  const others = ready.filter((change) => {
+    return change.kind !== 'detach' && (change.kind !== 'attach' || change.after.every((uuid) => freed.has(uuid)));
+  });
+  return [...detached, ...others];
+}
+
+/** `<kind> <netdev>` */
+function patienceKey(change: PortChange): string {
+  return `${change.kind} ${change.kind === 'detach' ? change.row.netdev : change.wanted.netdev}`;
+}
+
+/** Devices that Proxmox VE does not plug, and everything on a bridge that has just been made anew. */
+function isAtOnce(change: PortChange, freshBridges: ReadonlySet<string>): boolean {
+  if (change.kind === 'detach') return false;
+  return (
+    parseGuestNetdev(change.wanted.netdev) === null ||
+    (change.kind === 'attach' && freshBridges.has(change.wanted.bridge))
+  );
 }
 
 /** The netdevs whose existence keeps a row: for the firewall's internal port, the guest's own device behind it. */

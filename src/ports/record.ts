@@ -5,13 +5,14 @@ import type { Phase } from '../model/lifecycle.ts';
 import type { Vmid } from '../model/names.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
 import type { Cause } from './contracts.ts';
-import type { PortChange } from './plan.ts';
+import type { Drift, PortChange } from './plan.ts';
 
 /** The block that is written ahead of a change. */
 export function changeDraft(change: PortChange, cause: Cause, host: string, txn: string): BlockDraft {
+  const isDrift = change.kind === 'set' && change.drift;
   return {
-    category: 'port',
-    action: change.kind,
+    category: isDrift ? 'drift' : 'port',
+    action: isDrift ? 'repair' : change.kind,
     metadata: { ...cause, host, plugin: 'ports' },
     data: { ...describeChange(change), txn },
   };
@@ -27,10 +28,31 @@ function describeChange(change: PortChange): BlockDraft['data'] {
     case 'attach':
       return describeWanted(change.wanted);
     case 'adopt':
+    case 'replace':
       return { ...describeWanted(change.wanted), row: change.row.portUuid };
+    case 'set':
+      return describeDrift(change);
     case 'detach':
       return describeRow(change.row, change.port);
   }
+}
+
+/** A foreign edit that stays as it is: seen, not changed. */
+export function driftDraft(drift: Drift, host: string): BlockDraft {
+  return {
+    category: 'drift',
+    action: 'report',
+    metadata: { user: 'root', uid: 0, host, plugin: 'ports', cause: 'switch' },
+    data: describeDrift(drift),
+  };
+}
+
+function describeDrift({ wanted, row, differences }: Drift): BlockDraft['data'] {
+  return {
+    ...describeWanted(wanted),
+    row: row.portUuid,
+    differences: differences.map(({ column, wanted: want, got }) => ({ column, wanted: want, got })),
+  };
 }
 
 function describeWanted({ owner, port, netdev, bridge, tag, trunks }: WantedPort): BlockDraft['data'] {

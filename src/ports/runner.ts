@@ -27,7 +27,8 @@ export class Runner {
   #all: string | null = null;
   #touched = new Map<Vmid, string>();
   #running = false;
-  #stopped = false;
+  /** Until `start`, and after `stop`. */
+  #stopped = true;
   #lastAllMs = Number.NEGATIVE_INFINITY;
   #failures = 0;
   #passStartedMs: number | null = null;
@@ -38,6 +39,7 @@ export class Runner {
   }
 
   start(): void {
+    this.#stopped = false;
     this.wake('start');
   }
 
@@ -69,7 +71,8 @@ export class Runner {
     this.#running = true;
     this.#cancel();
     try {
-      while (await this.#passOnce());
+      // What came in while the last pass was ending must not sleep.
+      while ((await this.#passOnce()) || this.#hasMore());
     } finally {
       this.#passStartedMs = null;
       this.#running = false;
@@ -87,16 +90,28 @@ export class Runner {
     return ok;
   }
 
+  #hasMore(): boolean {
+    return !this.#stopped && this.#failures === 0 && (this.#isAllDue() || this.#isTouchedDue());
+  }
+
+  #isAllDue(): boolean {
+    return this.#all !== null && this.#options.clock.nowMs() - this.#lastAllMs >= this.#options.debounceMs;
+  }
+
+  #isTouchedDue(): boolean {
+    return this.#touched.size > 0 && this.#touched.size <= touchedMax;
+  }
+
   #take(): { scope: Scope; cause: string } | null {
     const nowMs = this.#options.clock.nowMs();
-    if (this.#all !== null && nowMs - this.#lastAllMs >= this.#options.debounceMs) {
+    if (this.#all !== null && this.#isAllDue()) {
       const cause = this.#all;
       this.#all = null;
       this.#touched.clear();
       this.#lastAllMs = nowMs;
       return { scope: 'all', cause };
     }
-    if (this.#touched.size === 0 || this.#touched.size > touchedMax) return null;
+    if (!this.#isTouchedDue()) return null;
     const [cause = ''] = this.#touched.values();
     const scope = new Set(this.#touched.keys());
     this.#touched.clear();

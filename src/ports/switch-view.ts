@@ -24,6 +24,7 @@ export const switchTables = {
     name: '',
     type: '',
     ofport: null as number | null,
+    mtu_request: null as number | null,
     error: null as string | null,
     external_ids: new Map<string, string>() as ReadonlyMap<string, string>,
   },
@@ -41,7 +42,6 @@ export class SwitchView {
   readonly #interfaceByName = new Map<string, string>();
   readonly #portByName = new Map<string, string>();
   readonly #portOfInterface = new Map<string, string>();
-  readonly #bridgeOfPort = new Map<string, string>();
   readonly #portsOfVmid = new Map<Vmid, Set<string>>();
 
   /** `reader` is asked anew each time: a reconnect replaces the replica. */
@@ -53,9 +53,7 @@ export class SwitchView {
   apply(changes: readonly SwitchChange[]): Touched {
     const touched: Touched = { vmids: new Set(), ports: new Set() };
     for (const change of changes) {
-      if (isTable(change, 'Bridge')) {
-        if (change.kind !== 'delete') for (const port of change.row.ports) this.#bridgeOfPort.set(port, change.uuid);
-      } else if (isTable(change, 'Port')) {
+      if (isTable(change, 'Port')) {
         this.#applyPort(change, touched);
       } else if (isTable(change, 'Interface')) {
         const { name } = change.row;
@@ -80,7 +78,6 @@ export class SwitchView {
     if (vmid !== null) touched.vmids.add(vmid);
     if (change.kind === 'delete') {
       if (this.#portByName.get(change.row.name) === change.uuid) this.#portByName.delete(change.row.name);
-      this.#bridgeOfPort.delete(change.uuid);
       if (vmid !== null) this.#portsOfVmid.get(vmid)?.delete(change.uuid);
       return;
     }
@@ -95,6 +92,11 @@ export class SwitchView {
   /** `cur_cfg`: the last configuration that `ovs-vswitchd` has finished applying (ovs-vswitchd.conf.db(5)). */
   get curCfg(): number {
     return this.#openVswitch?.cur_cfg ?? 0;
+  }
+
+  /** `next_cfg`: what `cur_cfg` has to reach for every change so far to be applied. */
+  get nextCfg(): number {
+    return this.#openVswitch?.next_cfg ?? 0;
   }
 
   get ovsVersion(): string | null {
@@ -162,10 +164,11 @@ export class SwitchView {
   }
 
   byUuid(uuid: string): ObservedPort | null {
-    const bridge = this.#reader()
-      .table('Bridge')
-      .get(this.#bridgeOfPort.get(uuid) ?? '');
-    return bridge?.ports.has(uuid) === true ? this.#observe(uuid, bridge.name as BridgeName) : null;
+    // Bridges are few: asking each is cheaper than an index that every change of a bridge would have to walk.
+    for (const bridge of this.#reader().table('Bridge').values()) {
+      if (bridge.ports.has(uuid)) return this.#observe(uuid, bridge.name as BridgeName);
+    }
+    return null;
   }
 
   #observe(portUuid: string, bridge: BridgeName): ObservedPort | null {
@@ -182,6 +185,7 @@ export class SwitchView {
       tag: port.tag,
       trunks: [...port.trunks].sort((a, b) => a - b),
       vlanMode: port.vlan_mode,
+      mtuRequest: row.mtu_request,
       portIds: port.external_ids,
       interfaceIds: row.external_ids,
       ofport: row.ofport,

@@ -1,7 +1,7 @@
 /** Changes as one guarded OVSDB transaction. Never an `update` of `Bridge.ports`: others plug at the same time. */
 import { vlanModeOf } from '../model/port.ts';
-import type { WantedPort } from '../model/port.ts';
-import type { Operation, Row, UuidAtom, Value } from '../ovsdb/wire.ts';
+import type { ObservedPort, WantedPort } from '../model/port.ts';
+import type { Condition, Operation, Row, UuidAtom, Value } from '../ovsdb/wire.ts';
 import { fieldsFingerprint, interfaceMarks, markKeys, portMarks } from './marks.ts';
 import type { PortChange } from './plan.ts';
 import { uuidV5 } from './uuid-v5.ts';
@@ -43,6 +43,12 @@ export function buildTransaction(
       case 'adopt':
         operations.push(...adopt(change, context));
         break;
+      case 'replace':
+        operations.push(...replace(change, seed, context));
+        break;
+      case 'set':
+        operations.push(...setColumns(change, context));
+        break;
       case 'detach':
         operations.push(...detach(change));
         break;
@@ -62,18 +68,6 @@ export function buildTransaction(
 function attach(wanted: WantedPort, seed: string, context: TransactionContext): Operation[] {
   const interfaceUuid = uuidV5(`Interface ${seed}`);
   const portUuid = insertedPortUuid(seed);
-  const mode = vlanModeOf(wanted);
-  const port: Row = {
-    name: wanted.rowName,
-    interfaces: ['uuid', interfaceUuid],
-    external_ids: [
-      'map',
-      [...portMarks(wanted), [markKeys.txn, context.txn], [markKeys.fields, fieldsFingerprint(wanted)]],
-    ],
-    ...(wanted.tag === null ? {} : { tag: wanted.tag }),
-    ...(wanted.trunks.length === 0 ? {} : { trunks: ['set', [...wanted.trunks]] satisfies Value }),
-    ...(mode === null ? {} : { vlan_mode: mode }),
-  };
   return [
     // Without this a missing bridge "succeeds" with count 0 and the rows are collected as garbage.
     waitForRow('Bridge', 'name', wanted.bridge),
@@ -84,10 +78,11 @@ function attach(wanted: WantedPort, seed: string, context: TransactionContext): 
       row: {
         name: wanted.netdev,
         ...(wanted.firewallBridge === null ? {} : { type: 'internal' }),
+        ...(wanted.mtu === null ? {} : { mtu_request: wanted.mtu }),
         external_ids: ['map', [...interfaceMarks(wanted, context.cluster)]],
       },
     },
-    { op: 'insert', table: 'Port', uuid: portUuid, row: port },
+    { op: 'insert', table: 'Port', uuid: portUuid, row: portRow(wanted, interfaceUuid, context) },
     {
       op: 'mutate',
       table: 'Bridge',
@@ -95,6 +90,21 @@ function attach(wanted: WantedPort, seed: string, context: TransactionContext): 
       mutations: [['ports', 'insert', ['uuid', portUuid]]],
     },
   ];
+}
+
+function portRow(wanted: WantedPort, interfaceUuid: string, context: TransactionContext): Row {
+  const mode = vlanModeOf(wanted);
+  return {
+    name: wanted.rowName,
+    interfaces: ['uuid', interfaceUuid],
+    external_ids: [
+      'map',
+      [...portMarks(wanted), [markKeys.txn, context.txn], [markKeys.fields, fieldsFingerprint(wanted)]],
+    ],
+    ...(wanted.tag === null ? {} : { tag: wanted.tag }),
+    ...(wanted.trunks.length === 0 ? {} : { trunks: ['set', [...wanted.trunks]] satisfies Value }),
+    ...(mode === null ? {} : { vlan_mode: mode }),
+  };
 }
 
 function adopt({ wanted, row }: PortChange & { kind: 'adopt' }, context: TransactionContext): Operation[] {
@@ -116,6 +126,67 @@ function setMarks(table: string, uuid: string, marks: ReadonlyMap<string, string
       ['external_ids', 'insert', ['map', [...marks]]],
     ],
   };
+}
+
+/** The Interface row stays, and with it device, `ofport` and counters. */
+function replace(
+  { wanted, row }: PortChange & { kind: 'replace' },
+  seed: string,
+  context: TransactionContext,
+): Operation[] {
+  return [
+    waitForRow('Port', '_uuid', ['uuid', row.portUuid]),
+    // Columns that a row of ours or of Proxmox VE never has would be lost with the old row.
+    {
+      op: 'wait',
+      timeout: 0,
+      table: 'Port',
+      where: [['_uuid', '==', ['uuid', row.portUuid]]],
+      columns: ['qos', 'other_config'],
+      until: '==',
+      rows: [{ qos: ['set', []], other_config: ['map', []] }],
+    },
+    { op: 'insert', table: 'Port', uuid: insertedPortUuid(seed), row: portRow(wanted, row.interfaceUuid, context) },
+    setMarks('Interface', row.interfaceUuid, interfaceMarks(wanted, context.cluster)),
+    ...requestMtu(row, wanted.mtu),
+    {
+      op: 'mutate',
+      table: 'Bridge',
+      where: [['name', '==', row.bridge]],
+      mutations: [
+        ['ports', 'delete', ['uuid', row.portUuid]],
+        ['ports', 'insert', ['uuid', insertedPortUuid(seed)]],
+      ],
+    },
+  ];
+}
+
+function setColumns({ wanted, row }: PortChange & { kind: 'set' }, context: TransactionContext): Operation[] {
+  const { tag, trunks, mtu } = wanted;
+  return [
+    waitForRow('Port', '_uuid', ['uuid', row.portUuid]),
+    {
+      op: 'update',
+      table: 'Port',
+      where: [['_uuid', '==', ['uuid', row.portUuid]]],
+      row: { tag: tag ?? ['set', []], trunks: ['set', [...trunks]], vlan_mode: vlanModeOf(wanted) ?? ['set', []] },
+    },
+    setMarks(
+      'Port',
+      row.portUuid,
+      new Map([
+        [markKeys.txn, context.txn],
+        [markKeys.fields, fieldsFingerprint(wanted)],
+      ]),
+    ),
+    ...requestMtu(row, mtu),
+  ];
+}
+
+function requestMtu(row: ObservedPort, mtu: number | null): Operation[] {
+  if (mtu === null) return [];
+  const where: Condition[] = [['_uuid', '==', ['uuid', row.interfaceUuid]]];
+  return [{ op: 'update', table: 'Interface', where, row: { mtu_request: mtu } }];
 }
 
 /** Removing the port from its bridge is enough: Port and Interface are not root tables and go with the reference. */

@@ -142,6 +142,13 @@ export const portAgentInterface = {
       ],
       doc: 'Columns of a port changed.',
     },
+    Drift: {
+      args: [
+        { name: 'port', type: 's' },
+        { name: 'difference', type: 's' },
+      ],
+      doc: 'Somebody else changed what the agent had set.',
+    },
     BlockAppended: {
       args: [
         { name: 'height', type: 't' },

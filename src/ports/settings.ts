@@ -1,0 +1,43 @@
+/** The columns of a row that the agent sets, compared with what they should be. */
+import { vlanModeOf } from '../model/port.ts';
+import type { ObservedPort, WantedPort } from '../model/port.ts';
+import { fieldsFingerprint, markKeys } from './marks.ts';
+
+/** One column that is not as wanted, spelled as in the schema; values as a person reads them. */
+export interface Difference {
+  readonly column: 'tag' | 'trunks' | 'vlan_mode' | 'mtu_request';
+  readonly wanted: string;
+  readonly got: string;
+}
+
+type Setting = string | number | readonly number[] | null;
+
+export function settingsDiffer(wanted: WantedPort, row: ObservedPort): Difference[] {
+  const compare = (column: Difference['column'], want: Setting, got: Setting): Difference[] =>
+    String(want) === String(got) ? [] : [{ column, wanted: text(want), got: text(got) }];
+  return [
+    ...compare('tag', wanted.tag, row.tag),
+    ...compare('trunks', wanted.trunks, row.trunks),
+    ...compare('vlan_mode', vlanModeOf(wanted), row.vlanMode),
+    ...(wanted.mtu === null ? [] : compare('mtu_request', wanted.mtu, row.mtuRequest)),
+  ];
+}
+
+/** The agent set these columns itself; of a row that Proxmox VE plugged, Proxmox VE did. */
+export function isSetByUs(row: ObservedPort): boolean {
+  return row.portIds.has(markKeys.fields);
+}
+
+/** The agent set just what is wanted now, so that somebody else has changed it since. */
+export function isForeignEdit(wanted: WantedPort, row: ObservedPort): boolean {
+  return row.portIds.get(markKeys.fields) === fieldsFingerprint(wanted);
+}
+
+/** `tag: wanted 10, got 20; trunks: wanted none, got 30,40` */
+export function describeDifferences(differences: readonly Difference[]): string {
+  return differences.map(({ column, wanted, got }) => `${column}: wanted ${wanted}, got ${got}`).join('; ');
+}
+
+function text(value: Setting): string {
+  return value === null || String(value) === '' ? 'none' : String(value);
+}

@@ -109,7 +109,7 @@ async function agentSide(later: Later, daemon: Daemon): Promise<Side> {
       const wanted = nextPorts();
       const elapsedMs = await meanMs(
         wanted,
-        (each) => committer.commit([{ kind: 'attach', wanted: each }], cause),
+        (each) => committer.commit([{ kind: 'attach', wanted: each, after: [] }], cause),
         untilApplied,
       );
       await detachAll(wanted, committer, view);
@@ -129,7 +129,7 @@ async function appliedSide(later: Later): Promise<Side> {
       const elapsedMs = await meanMs(
         wanted,
         async (each) => {
-          const committed = await committer.commit([{ kind: 'attach', wanted: each }], cause);
+          const committed = await committer.commit([{ kind: 'attach', wanted: each, after: [] }], cause);
           await committer.waitApplied(committed, appliedDeadlineMs);
         },
         untilApplied,
@@ -270,7 +270,7 @@ function attachOperations(wanted: WantedPort): { seed: string; operations: Opera
   const seed = randomBytes(32).toString('hex');
   const txn = randomBytes(8).toString('hex');
   const comment = `ovs-port-agent txn ${txn} ledger 1 ${seed}`;
-  const change = { kind: 'attach', wanted } as const;
+  const change = { kind: 'attach', wanted, after: [] } as const;
   const { operations } = buildTransaction([{ change, seed }], { cluster: 'bench', txn, comment });
   return { seed, operations };
 }
@@ -325,7 +325,7 @@ function wantedPort(vmid: Vmid): WantedPort {
   const text = `hostname: ct${vmid}\nnet0: name=eth0,bridge=${bridge},hwaddr=BC:24:11:00:01:00,tag=10\n`;
   const { guest } = parseGuestConfig('lxc', vmid, text);
   const netdev = `veth${vmid}i0`;
-  const links = new Map([[netdev, { name: netdev, master: null, altnames: [], mtu: 1500 }]]);
+  const links = new Map([[netdev, { name: netdev, master: null, altnames: [], mtu: 1500, peerElsewhere: true }]]);
   const [verdict] = desiredPorts(guest, links, new Set([bridge]), 'auto');
   if (verdict?.wanted == null) throw new Error(`guest ${vmid} wants no port`);
   return verdict.wanted;

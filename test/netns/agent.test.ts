@@ -341,7 +341,7 @@ describe('the service on real devices', function () {
         other.close();
       });
       assert.equal(exitCode, 6);
-      assert.match(said, /^error: the bus name dev\.ovs\.PortAgent1 is taken by :\d+\.\d+ \(pid \d+, uid 0\)/);
+      assert.match(said, /^error: the bus name dev\.ovs\.PortAgent1 is taken by :\d+\.\d+ \(pid \d+, uid 0\)/m);
       await w.startService();
     });
 

@@ -106,6 +106,11 @@ export class AgentWorld {
     return join(this.folder, 'config.toml');
   }
 
+  /** Where Proxmox VE's locks of guests are. */
+  get lockPath(): string {
+    return join(this.folder, 'lock');
+  }
+
   get servicePid(): number {
     const pid = this.#service?.pid;
     if (pid === undefined) throw new Error('the service is not running');
@@ -129,7 +134,7 @@ export class AgentWorld {
     isStarted = true,
     hasVswitchd = true,
   }: AgentWorldOptions): Promise<void> {
-    for (const path of ['pve/lxc', 'pve/qemu-server', 'network', 'state']) {
+    for (const path of ['pve/lxc', 'pve/qemu-server', 'network', 'state', 'lock/lxc', 'lock/qemu-server']) {
       await mkdir(join(this.folder, path), { recursive: true });
     }
     await writeFile(this.interfacesPath, interfaces ?? 'auto lo\niface lo inet loopback\n');
@@ -140,6 +145,7 @@ export class AgentWorld {
         `interfaces_path = "${this.interfacesPath}"`,
         `pve_dir = "${join(this.folder, 'pve')}"`,
         `state_dir = "${join(this.folder, 'state')}"`,
+        `lock_dir = "${this.lockPath}"`,
         'debounce_ms = 50',
         config,
         '',
@@ -172,6 +178,14 @@ export class AgentWorld {
       waitFor('the service', async () => (await this.call('ping'))[0] === 'pong', stepDeadlineMs),
       ended,
     ]);
+  }
+
+  /** Replaces a line of the configuration file, or adds it, and starts the service anew with it. */
+  async reconfigure(key: string, value: string): Promise<void> {
+    await this.killService();
+    const lines = (await readFile(this.configPath, 'utf8')).split('\n').filter((line) => !line.startsWith(`${key} =`));
+    await writeFile(this.configPath, [`${key} = ${value}`, ...lines].join('\n'));
+    await this.startService();
   }
 
   /** Starts a service that is expected to end by itself; resolves with its exit code and what it said. */

@@ -112,8 +112,10 @@ interface Plugged {
 
 function viewOf(guest: Guest): Plugged {
   const netdev = `veth${guest.vmid}i0`;
-  const links = new Map<string, Link>([[netdev, { name: netdev, master: null, altnames: [] }]]);
-  const wanted = desiredPorts(guest, links, new Set(bridges))[0]?.wanted;
+  const links = new Map<string, Link>([
+    [netdev, { name: netdev, master: null, altnames: [], mtu: 1500, peerElsewhere: true }],
+  ]);
+  const wanted = desiredPorts(guest, links, new Set(bridges), 'auto')[0]?.wanted;
   if (wanted === undefined || wanted === null) throw new Error(`guest ${guest.vmid} wants no port`);
   const row: ObservedPort = {
     portUuid: `00000000-0000-4000-8000-000000000${guest.vmid}`,
@@ -124,6 +126,7 @@ function viewOf(guest: Guest): Plugged {
     tag: wanted.tag,
     trunks: wanted.trunks,
     vlanMode: null,
+    mtuRequest: null,
     portIds: portMarks(wanted),
     interfaceIds: interfaceMarks(wanted, host),
     ofport: guest.vmid === 102 ? 2 : 1,
@@ -142,7 +145,7 @@ async function record(ledger: Ledger, plugged: readonly Plugged[]): Promise<void
     if (found === undefined) throw new Error(`no port of guest ${vmid}`);
     const { wanted, view } = found;
     const draft = changeDraft(
-      kind === 'adopt' ? { kind, wanted, row: view.row } : { kind, wanted },
+      kind === 'adopt' ? { kind, wanted, row: view.row } : { kind, wanted, after: [] },
       cause(why),
       host,
       'a1',
@@ -192,9 +195,17 @@ function fixedEngine(views: readonly PortView[], guestOf: (vmid: Vmid) => Guest 
       ledgerGap: null,
       listing: { state: 'present', foreign: [], error: null },
       problems: [],
+      unreadable: [],
     }),
     reconcile: () =>
-      Promise.resolve({ verdicts: new Map(), changes: [], problems: new Map(), committed: { nextCfg: null } }),
+      Promise.resolve({
+        verdicts: new Map(),
+        unreadable: new Map(),
+        changes: [],
+        problems: new Map(),
+        drift: [],
+        committed: { nextCfg: null },
+      }),
     addPort: (netdev) => Promise.resolve(portOfDevice(netdev)),
     createContainerInterface: (_netdev, _container, vmid) => Promise.resolve(guestPortName(vmid, nicNameOf(0))),
     removePort: (name) => Promise.resolve(portOfDevice(name)),

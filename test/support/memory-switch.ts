@@ -23,6 +23,16 @@ export interface NewPort {
   readonly interfaceIds?: Readonly<Record<string, string>>;
   /** A second Interface in the row. */
   readonly bondedWith?: string;
+  /** With a queueing discipline: a column that the agent neither sets nor monitors. */
+  readonly hasQos?: boolean;
+}
+
+/** As `ovs-vsctl set port` and `set interface` change them. */
+export interface PortColumns {
+  readonly tag?: number | null;
+  readonly trunks?: readonly number[];
+  readonly vlan_mode?: string | null;
+  readonly mtu_request?: number | null;
 }
 
 const root = '00000000-0000-4000-8000-000000000000';
@@ -42,6 +52,8 @@ export class MemorySwitch {
     Port: new Map(),
     Interface: new Map(),
   };
+  /** Port rows with a queueing discipline. */
+  readonly #qos = new Set<string>();
   #count = 0;
   #isBusy = false;
 
@@ -88,6 +100,7 @@ export class MemorySwitch {
         name,
         type: '',
         ofport: 1,
+        mtu_request: null,
         error: null,
         external_ids: new Map(Object.entries(port.interfaceIds ?? {})),
       });
@@ -100,6 +113,7 @@ export class MemorySwitch {
       vlan_mode: null,
       external_ids: new Map(Object.entries(port.portIds ?? {})),
     });
+    if (port.hasQos === true) this.#qos.add(uuid);
     this.#rows.Bridge.set(bridge[0], { ...bridge[1], ports: new Set([...bridge[1].ports, uuid]) });
     this.#emit([
       ...interfaceUuids.map((id) => this.#change('Interface', id, 'insert')),
@@ -114,6 +128,40 @@ export class MemorySwitch {
     const found = [...this.#rows.Port].find(([, { name }]) => name === row);
     if (found === undefined) throw new Error(`no Port ${row}`);
     this.#emit(this.#removePorts(this.#rows, new Set([found[0]])));
+  }
+
+  /** As somebody else edits. */
+  edit(row: string, { mtu_request: mtuRequest, tag, trunks, vlan_mode: vlanMode }: PortColumns): void {
+    const found = [...this.#rows.Port].find(([, { name }]) => name === row);
+    if (found === undefined) throw new Error(`no Port ${row}`);
+    const [uuid, port] = found;
+    this.#rows.Port.set(uuid, {
+      ...port,
+      ...(tag === undefined ? {} : { tag }),
+      ...(trunks === undefined ? {} : { trunks: new Set(trunks) }),
+      ...(vlanMode === undefined ? {} : { vlan_mode: vlanMode }),
+    });
+    const changes = [this.#change('Port', uuid, 'modify')];
+    const [interfaceUuid = ''] = port.interfaces;
+    if (mtuRequest !== undefined) {
+      const device = this.#rows.Interface.get(interfaceUuid)!;
+      this.#rows.Interface.set(interfaceUuid, { ...device, mtu_request: mtuRequest });
+      changes.push(this.#change('Interface', interfaceUuid, 'modify'));
+    }
+    this.#emit(changes);
+  }
+
+  columnsOf(row: string): Required<PortColumns> & { interfaceUuid: string } {
+    const port = [...this.#rows.Port.values()].find(({ name }) => name === row);
+    if (port === undefined) throw new Error(`no Port ${row}`);
+    const [interfaceUuid = ''] = port.interfaces;
+    return {
+      tag: port.tag,
+      trunks: [...port.trunks],
+      vlan_mode: port.vlan_mode,
+      mtu_request: this.#rows.Interface.get(interfaceUuid)!.mtu_request,
+      interfaceUuid,
+    };
   }
 
   /** What `ovs-vsctl list-ports` says of all bridges, sorted. */
@@ -190,6 +238,8 @@ export class MemorySwitch {
         return {};
       case 'wait': {
         const found = matching(rows, operation.table as TableName, operation.where[0]!);
+        if (operation.columns.includes('qos') && found.some((uuid) => this.#qos.has(uuid)))
+          return { error: 'timed out', details: 'the row has qos' };
         return found.length > 0 ? {} : { error: 'timed out', details: `no such row in ${operation.table}` };
       }
       case 'select':
@@ -213,7 +263,15 @@ export class MemorySwitch {
         }
         return { count: found.length };
       }
-      case 'update':
+      case 'update': {
+        const table = operation.table as TableName;
+        const found = matching(rows, table, operation.where[0]!);
+        for (const uuid of found) {
+          update(rows, table, uuid, operation.row);
+          changes.push({ table, uuid, kind: 'modify', row: rows[table].get(uuid)! });
+        }
+        return { count: found.length };
+      }
       case 'delete':
       case 'commit':
       case 'abort':
@@ -227,7 +285,9 @@ export class MemorySwitch {
       const row = rows.Port.get(uuid)!;
       rows.Port.delete(uuid);
       changes.push({ table: 'Port', uuid, kind: 'delete', row });
+      const kept = new Set([...rows.Port.values()].flatMap(({ interfaces }) => [...interfaces]));
       for (const id of row.interfaces) {
+        if (kept.has(id)) continue;
         const gone = rows.Interface.get(id);
         rows.Interface.delete(id);
         if (gone !== undefined) changes.push({ table: 'Interface', uuid: id, kind: 'delete', row: gone });
@@ -283,13 +343,25 @@ function mutate(rows: Store, table: TableName, uuid: string, [column, mutator, v
   }
 }
 
+function update(rows: Store, table: TableName, uuid: string, row: Row): void {
+  const columns = Object.keys(row);
+  if (table === 'Port' && columns.every((column) => ['tag', 'trunks', 'vlan_mode'].includes(column))) {
+    const { tag, trunks, vlan_mode } = decodePort({ ...row, name: '', interfaces: ['uuid', uuid] });
+    rows.Port.set(uuid, { ...rows.Port.get(uuid)!, tag, trunks, vlan_mode });
+  } else if (table === 'Interface' && columns.join() === 'mtu_request') {
+    rows.Interface.set(uuid, { ...rows.Interface.get(uuid)!, mtu_request: Number(row['mtu_request']) });
+  } else {
+    throw new Error(`misuse: update of ${table}.${columns.join()}`);
+  }
+}
+
 function decodePort(row: Row): SwitchTables['Port'] {
   return {
     name: row['name'] as string,
     interfaces: new Set([(row['interfaces'] as ['uuid', string])[1]]),
-    tag: (row['tag'] as number | undefined) ?? null,
+    tag: decodeOptional(row['tag']) as number | null,
     trunks: new Set((row['trunks'] as ['set', number[]] | undefined)?.[1]),
-    vlan_mode: (row['vlan_mode'] as string | undefined) ?? null,
+    vlan_mode: decodeOptional(row['vlan_mode']) as string | null,
     external_ids: decodeMap(row['external_ids']),
   };
 }
@@ -299,9 +371,15 @@ function decodeInterface(row: Row): SwitchTables['Interface'] {
     name: row['name'] as string,
     type: (row['type'] as string | undefined) ?? '',
     ofport: null,
+    mtu_request: (row['mtu_request'] as number | undefined) ?? null,
     error: null,
     external_ids: decodeMap(row['external_ids']),
   };
+}
+
+/** RFC 7047 section 5.1: an absent optional value is the empty set. */
+function decodeOptional(value: Value | undefined): Value | null {
+  return value === undefined || (Array.isArray(value) && value[0] === 'set') ? null : value;
 }
 
 function decodeMap(value: Value | undefined): Map<string, string> {

@@ -10,10 +10,12 @@ import {
   parseVmid,
 } from '../../src/model/names.ts';
 import type { BridgeName } from '../../src/model/names.ts';
-import { guestPortName } from '../../src/model/naming.ts';
+import { guestPortName, portRowName } from '../../src/model/naming.ts';
+import type { NamingMode } from '../../src/model/naming.ts';
+import { vlanModeOf } from '../../src/model/port.ts';
 import type { ObservedPort, WantedPort } from '../../src/model/port.ts';
 import type { Cause, Link } from '../../src/ports/contracts.ts';
-import { interfaceMarks, portMarks } from '../../src/ports/marks.ts';
+import { fieldsFingerprint, interfaceMarks, markKeys, portMarks } from '../../src/ports/marks.ts';
 
 export const ovsbr0 = parseBridgeName('ovsbr0');
 export const ovsbr1 = parseBridgeName('ovsbr1');
@@ -58,33 +60,49 @@ function nicOf(
 export function wantedOf(
   vmid: number,
   index = 0,
-  { bridge = 'ovsbr0', tag, trunks = [], firewall = false }: NicOptions = {},
+  {
+    bridge = 'ovsbr0',
+    tag,
+    trunks = [],
+    firewall = false,
+    mtu = null,
+    mode = 'auto',
+  }: NicOptions & { readonly mtu?: number | null; readonly mode?: NamingMode } = {},
 ): WantedPort {
   const netdev = guestNetdevName({ kind: 'lxc', vmid: parseVmid(vmid) }, index, firewall);
   const nic = nicNameOf(index);
+  const port = guestPortName(parseVmid(vmid), nic);
   return {
-    port: guestPortName(parseVmid(vmid), nic),
+    port,
     netdev,
     owner: { kind: 'lxc', vmid: parseVmid(vmid), nic, name: `guest${vmid}` },
     bridge: parseBridgeName(bridge ?? 'ovsbr0'),
     tag: tag === undefined ? null : parseVlanTag(tag),
     trunks: trunks.map(parseVlanTag),
-    rowName: netdev,
+    mtu,
+    rowName: portRowName(mode, { netdev, port, isGuest: true }),
     mac: null,
     firewallBridge: firewall ? firewallBridgeName(parseVmid(vmid), index) : null,
   };
 }
 
 /** The port of a device that was handed over by name. */
-export function boundOf(netdev: string, port: string, bridge = 'ovsbr0', vmid: number | null = null): WantedPort {
+export function boundOf(
+  netdev: string,
+  port: string,
+  bridge = 'ovsbr0',
+  vmid: number | null = null,
+  mode: NamingMode = 'auto',
+): WantedPort {
+  const names = { port: parsePortName(port), netdev: parseNetdevName(netdev) };
   return {
-    port: parsePortName(port),
-    netdev: parseNetdevName(netdev),
+    ...names,
     owner: { kind: 'binding', vmid: vmid === null ? null : parseVmid(vmid), container: null },
     bridge: parseBridgeName(bridge),
     tag: null,
     trunks: [],
-    rowName: parsePortName(port),
+    mtu: null,
+    rowName: portRowName(mode, { ...names, isGuest: false }),
     mac: null,
     firewallBridge: null,
   };
@@ -104,6 +122,7 @@ export function rowOf(rowName: string, more: Partial<ObservedPort> = {}): Observ
     tag: null,
     trunks: [],
     vlanMode: null,
+    mtuRequest: null,
     portIds: new Map(),
     interfaceIds: new Map(),
     ofport: 1,
@@ -112,21 +131,31 @@ export function rowOf(rowName: string, more: Partial<ObservedPort> = {}): Observ
   };
 }
 
-/** The row that stands when a wanted port is as it should be. */
+/** The row that stands when Proxmox VE has plugged a wanted port and the agent has adopted it. */
 export function markedRowOf(wanted: WantedPort, more: Partial<ObservedPort> = {}): ObservedPort {
   return rowOf(wanted.rowName, {
     netdev: wanted.netdev,
     bridge: wanted.bridge,
     tag: wanted.tag,
     trunks: wanted.trunks,
+    vlanMode: vlanModeOf(wanted),
     portIds: portMarks(wanted),
     interfaceIds: interfaceMarks(wanted, cluster),
     ...more,
   });
 }
 
+/** The row that stands when the agent has attached a wanted port itself. */
+export function attachedRowOf(wanted: WantedPort, more: Partial<ObservedPort> = {}): ObservedPort {
+  return markedRowOf(wanted, {
+    mtuRequest: wanted.mtu,
+    portIds: new Map([...portMarks(wanted), [markKeys.fields, fieldsFingerprint(wanted)]]),
+    ...more,
+  });
+}
+
 export function linkOf(name: string, master: string | null = null, ...altnames: string[]): Link {
-  return { name, master, altnames };
+  return { name, master, altnames, mtu: 1500, peerElsewhere: false };
 }
 
 export function linksOf(...links: (string | Link)[]): Map<string, Link> {

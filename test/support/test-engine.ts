@@ -1,8 +1,9 @@
 /** The port engine on a switch, a ledger, links, guests and files in memory, with a clock that is told to go. */
 import type { Guest } from '../../src/model/guest.ts';
-import type { AgentError } from '../../src/model/errors.ts';
-import { parseVmid } from '../../src/model/names.ts';
+import { AgentError } from '../../src/model/errors.ts';
+import { parseContainerName, parseVmid } from '../../src/model/names.ts';
 import type { NetdevName, PortName, Vmid } from '../../src/model/names.ts';
+import type { NamingMode } from '../../src/model/naming.ts';
 import type { ListedPort } from '../../src/interfaces/managed-block.ts';
 import type { Link, Links } from '../../src/ports/contracts.ts';
 import { PortEngine } from '../../src/ports/engine.ts';
@@ -14,9 +15,11 @@ import { cluster, linkOf, ovsbr0, ovsbr1 } from './ports-fixtures.ts';
 
 class MemoryLinks implements Links {
   readonly devices = new Map<string, Link>();
+  /** Devices with an address of their own. */
+  readonly addressed = new Set<string>();
 
-  add(name: string, master: string | null = null): void {
-    this.devices.set(name, linkOf(name, master));
+  add(name: string, master: string | null = null, mtu = 1500): void {
+    this.devices.set(name, { ...linkOf(name, master), mtu });
   }
 
   async observe(names: readonly string[]): Promise<ReadonlyMap<string, Link>> {
@@ -42,6 +45,11 @@ class MemoryLinks implements Links {
     return new Map([...now].filter(([netdev, link]) => link.altnames.includes(names.get(netdev as NetdevName)!)));
   }
 
+  async withAddress(names: readonly string[]): Promise<ReadonlySet<string>> {
+    await settled();
+    return new Set(names.filter((name) => this.addressed.has(name)));
+  }
+
   async removeAltname(netdev: string, altname: string): Promise<void> {
     await settled();
     const link = this.devices.get(netdev);
@@ -59,7 +67,13 @@ class MemoryLinks implements Links {
   }
 }
 
-export async function startEngine() {
+export async function startEngine(
+  options: {
+    readonly drift?: 'repair' | 'report';
+    readonly namingMode?: NamingMode;
+    readonly includePrefixes?: readonly string[];
+  } = {},
+) {
   const ovs = new MemorySwitch('ovsbr0', 'ovsbr1');
   const clock = new FakeClock();
   const links = new MemoryLinks();
@@ -67,6 +81,10 @@ export async function startEngine() {
   const ledger = await openLedger(new MemoryLedgerStore());
   const events: string[] = [];
   const troubles: AgentError[] = [];
+  /** Guests that Proxmox VE is working on. */
+  const locked = new Set<Vmid>();
+  /** Guests whose configuration cannot be read. */
+  const unreadable = new Set<Vmid>();
   const saved: { bindings: unknown; listed: readonly ListedPort[] } = { bindings: null, listed: [] };
   let txns = 0;
   const engine = new PortEngine({
@@ -74,9 +92,13 @@ export async function startEngine() {
     replica: () => ovs.reader,
     links,
     guests: {
-      read: (vmid) => Promise.resolve(configurations.get(vmid) ?? null),
+      read: (vmid) =>
+        unreadable.has(vmid)
+          ? Promise.reject(new AgentError('Unavailable', `cannot read ${vmid}.conf: EIO`))
+          : Promise.resolve(configurations.get(vmid) ?? null),
       list: () => Promise.resolve([...configurations.keys()].sort((a, b) => a - b)),
     },
+    guestLocks: { isLocked: ({ vmid }) => Promise.resolve(locked.has(vmid)) },
     recorder: ledger,
     listing: {
       update: (ports) => {
@@ -99,11 +121,16 @@ export async function startEngine() {
     bridgeName: ovsbr0,
     containerBridge: ovsbr1,
     namingTemplate: 'vi_{container}',
+    namingMode: options.namingMode ?? 'auto',
+    includePrefixes: options.includePrefixes ?? [],
+    containerNames: { nameOf: (netdev) => Promise.resolve(parseContainerName(netdev)) },
+    drift: options.drift ?? 'repair',
     debounceMs: 500,
     events: {
       portAdded: (port, bridge) => events.push(`added ${port} ${bridge}`),
       portRemoved: (port) => events.push(`removed ${port}`),
       portChanged: (port, columns) => events.push(`changed ${port} ${columns.join(' ')}`),
+      drift: (port, text) => events.push(`drift ${port} ${text}`),
       trouble: (error) => troubles.push(error),
     },
   });
@@ -117,5 +144,5 @@ export async function startEngine() {
   const forget = (vmid: number): void => {
     configurations.delete(parseVmid(vmid));
   };
-  return { ovs, clock, links, configure, forget, ledger, events, troubles, saved, engine };
+  return { ovs, clock, links, configure, forget, locked, unreadable, ledger, events, troubles, saved, engine };
 }

@@ -10,12 +10,15 @@ const defaults = {
   interfaces_path: '/etc/network/interfaces',
   managed_block_tag: 'ovs-port-agent',
   pve_dir: '/etc/pve',
+  lock_dir: '/run/lock',
+  drift: 'repair',
   state_dir: '/var/lib/ovs-port-agent',
   ledger_path: '/var/lib/ovs-port-agent/ledger.jsonl',
   debounce_ms: 500,
   naming_template: 'vi_{container}',
   naming_mode: 'auto',
   enable_rename: false,
+  include_prefixes: [],
   log_level: 'info',
 };
 
@@ -39,12 +42,14 @@ describe('the configuration', () => {
       interfaces_path: '/tmp/interfaces',
       managed_block_tag: 'nm-monitor',
       pve_dir: '/tmp/pve',
+      lock_dir: '/tmp/lock',
+      drift: 'report',
       state_dir: '/tmp/state',
       ledger_path: '/tmp/ledger.jsonl',
       bus: 'unix:path=/tmp/bus',
       debounce_ms: 0,
       naming_template: 'p{index}_{container}',
-      naming_mode: 'auto',
+      naming_mode: 'port',
       enable_rename: false,
       include_prefixes: ['veth', 'tap'],
       container_name_cmd: 'lxc-name {ifname}',
@@ -76,10 +81,10 @@ describe('the configuration', () => {
   });
 
   it('warns of older keys that mean something else now, and of nothing else', () => {
-    const warned = parseConfig({ enable_rename: true, include_prefixes: [], container_name_cmd: 'x' }).warnings;
+    const warned = parseConfig({ enable_rename: true, include_prefixes: ['ve'], container_name_cmd: 'x' }).warnings;
     assert.deepEqual(
       warned.map((warning) => warning.split(' ')[0]),
-      ['enable_rename', 'include_prefixes', 'container_name_cmd'],
+      ['enable_rename'],
     );
     assert.match(warned[0]!, /naming_mode = "auto"/);
     assert.deepEqual(parseConfig({ enable_rename: false }).warnings, []);
@@ -110,7 +115,9 @@ describe('the configuration', () => {
     ['naming_template', '{contianer}', 'expected letters'],
     ['naming_template', 'vi {container}', 'expected letters'],
     ['naming_template', '', 'expected letters'],
-    ['naming_mode', 'rename', '"auto"'],
+    ['naming_mode', 'rename', '"auto"|"alias"|"port"'],
+    ['lock_dir', 'run/lock', 'expected an absolute path'],
+    ['drift', 'ignore', '"repair"|"report"'],
     ['enable_rename', 'yes', 'expected boolean'],
     ['log_level', 'verbose', '"warning"'],
   ] as const) {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parseVmid } from '../../src/model/names.ts';
 import { GuestFiles, readClusterName } from '../../src/platform/guest-files.ts';
 import { parseGuestConfig } from '../../src/proxmox/guest-config.ts';
+import { refusedWith } from '../support/refused.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 describe('the files of guests', () => {
@@ -73,9 +74,9 @@ describe('the files of guests', () => {
 
   it('that cannot be read, or are far too large, are an error and not an absent guest', async () => {
     mkdirSync(join(folder(), 'lxc/100.conf'));
-    await assert.rejects(read(100), /EISDIR/);
+    await assert.rejects(read(100), refusedWith('Unavailable', '100.conf', 'EISDIR'));
     put('lxc/101.conf', 'x'.repeat(1024 * 1024 + 1));
-    await assert.rejects(read(101), /101\.conf has 1048577 bytes/);
+    await assert.rejects(read(101), refusedWith('Unavailable', '101.conf', '1048577 bytes'));
   });
 });
 

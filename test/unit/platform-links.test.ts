@@ -9,16 +9,31 @@ import { refusedWith } from '../support/refused.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 describe('an answer of `ip -json link show`', () => {
-  it('tells name, master and altnames of each device', () => {
+  const plain = { master: null, altnames: [], mtu: 1500, peerElsewhere: false, hasAddress: false };
+
+  it('tells name, master, altnames and mtu of each device, and where its other end is', () => {
     assert.deepEqual(
       parseLinks(
-        '[{"ifindex":1,"ifname":"lo","flags":["UP"]},{"ifname":"veth100i0","master":"ovs-system","altnames":["vi100","x"]}]',
+        '[{"ifindex":1,"ifname":"lo","flags":["UP"],"mtu":65536},' +
+          '{"ifname":"veth100i0","master":"ovs-system","altnames":["vi100","x"],"mtu":1500,"link_netnsid":0}]',
       ),
       [
-        { name: 'lo', master: null, altnames: [] },
-        { name: 'veth100i0', master: 'ovs-system', altnames: ['vi100', 'x'] },
+        { ...plain, name: 'lo', mtu: 65_536 },
+        { ...plain, name: 'veth100i0', master: 'ovs-system', altnames: ['vi100', 'x'], peerElsewhere: true },
       ],
     );
+  });
+
+  it('tells whether a device has an address that others can reach', () => {
+    for (const [addresses, hasAddress] of [
+      [[], false],
+      [[{ scope: 'link' }], false],
+      [[{ scope: 'link' }, { scope: 'global' }], true],
+      [[{}], true],
+    ] as const) {
+      const json = JSON.stringify([{ ifname: 'veth0', mtu: 1500, addr_info: addresses }]);
+      assert.deepEqual(parseLinks(json), [{ ...plain, name: 'veth0', hasAddress }], json);
+    }
   });
 
   it('tells nothing when it is something else', () => {
@@ -107,7 +122,9 @@ describe('network devices', () => {
     await add('dummy0');
     assert.deepEqual(
       await links.observe(['dummy0', 'dummy1', 'dummy0']),
-      new Map([['dummy0', { name: 'dummy0', master: null, altnames: [] }]]),
+      new Map([
+        ['dummy0', { name: 'dummy0', master: null, altnames: [], mtu: 1500, peerElsewhere: false, hasAddress: false }],
+      ]),
     );
     assert.deepEqual(await links.observe(['dummy1']), new Map());
     assert.deepEqual(await links.observe([]), new Map());
@@ -148,7 +165,10 @@ describe('network devices', () => {
           ['dummy9', 'vi109'],
         ]),
       );
-      assert.deepEqual([...named], [['dummy0', { name: 'dummy0', master: null, altnames: ['vi100'] }]]);
+      assert.deepEqual(
+        [...named].map(([name, { altnames }]) => [name, altnames]),
+        [['dummy0', ['vi100']]],
+      );
     }
     assert.deepEqual([...(await links.observe(['vi100'])).keys()], ['dummy0'], 'the kernel finds it by that name');
   });
@@ -182,6 +202,27 @@ describe('network devices', () => {
       [...joined].map(([name, { master }]) => [name, master]),
       [['dummy0', 'fwbr100i0']],
     );
+  });
+
+  it('join their bridges beside some whose bridge does not exist', async () => {
+    await ip('link', 'add', 'fwbr101i0', 'type', 'bridge');
+    for (const name of ['dummy0', 'dummy1']) await add(name);
+    const joined = await links.joinBridges(
+      new Map([
+        ['dummy0', 'fwbr100i0'],
+        ['dummy1', 'fwbr101i0'],
+      ]),
+    );
+    assert.deepEqual([...joined.keys()], ['dummy1']);
+    assert.deepEqual(await links.joinBridges(new Map([['dummy0', 'fwbr100i0']])), new Map());
+    assert.equal((await links.observe(['dummy0'])).size, 1, 'and others can still be asked for');
+  });
+
+  it('tell who has an address, which is asked for apart', async () => {
+    for (const name of ['dummy0', 'dummy1']) await add(name);
+    await ip('address', 'add', '192.0.2.1/24', 'dev', 'dummy0');
+    assert.deepEqual(await links.withAddress(['dummy0', 'dummy1', 'dummy9']), new Set(['dummy0']));
+    assert.deepEqual(await links.withAddress([]), new Set());
   });
 
   it('may come and go between and during questions', async () => {

@@ -48,6 +48,7 @@ async function start(options: { recorder?: Recorder } = {}) {
 const attach = (vmid: number, bridge = 'ovsbr0'): PortChange => ({
   kind: 'attach',
   wanted: wantedOf(vmid, 0, { bridge }),
+  after: [],
 });
 /** A bridge that is not there: the switch refuses it. */
 const bad = (vmid: number): PortChange => attach(vmid, 'ovsbr9');
@@ -173,7 +174,7 @@ describe('the committer', () => {
     it('takes the change as made when the switch has it', async () => {
       const { ovs, committer } = await start();
       ovs.faults.push('landed');
-      assert.deepEqual(await committer.commit([attach(100)], cause), { nextCfg: null });
+      assert.deepEqual(await committer.commit([attach(100)], cause), { nextCfg: 1 });
       assert.equal(ovs.transactions.length, 1, 'and does not repeat it');
     });
 
@@ -226,7 +227,7 @@ describe('the committer', () => {
       await turns();
       ovs.problem = null;
       committer.onSwitchChanged();
-      assert.deepEqual(await found, { nextCfg: null });
+      assert.deepEqual(await found, { nextCfg: 2 });
     });
   });
 

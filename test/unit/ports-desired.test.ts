@@ -7,7 +7,7 @@ import { guestOf, linkOf, linksOf, managed } from '../support/ports-fixtures.ts'
 
 /** The port of each nic, or why it has none. */
 function verdicts(guest: Guest, ...links: (string | Link)[]): string[] {
-  return desiredPorts(guest, linksOf(...links), managed).map((verdict) =>
+  return desiredPorts(guest, linksOf(...links), managed, 'auto').map((verdict) =>
     verdict.wanted === null
       ? verdict.reason
       : `${verdict.wanted.port} ${verdict.wanted.netdev} ${verdict.wanted.bridge}`,
@@ -25,7 +25,12 @@ describe('the ports a guest wants', () => {
   });
 
   it('carry the VLANs, the owner and the row name that Proxmox VE would use', () => {
-    const [verdict] = desiredPorts(guestOf(100, [{ tag: 10, trunks: [20] }], 'qemu'), linksOf('tap100i0'), managed);
+    const [verdict] = desiredPorts(
+      guestOf(100, [{ tag: 10, trunks: [20] }], 'qemu'),
+      linksOf('tap100i0'),
+      managed,
+      'auto',
+    );
     assert.deepEqual(verdict?.wanted, {
       port: 'vi100',
       netdev: 'tap100i0',
@@ -33,6 +38,7 @@ describe('the ports a guest wants', () => {
       bridge: 'ovsbr0',
       tag: 10,
       trunks: [20],
+      mtu: null,
       rowName: 'tap100i0',
       mac: null,
       firewallBridge: null,
@@ -103,7 +109,7 @@ describe('the ports a guest wants', () => {
     fc.assert(
       fc.property(nics, links, (options, devices) => {
         const known = linksOf(...devices);
-        for (const { wanted } of desiredPorts(guestOf(100, options), known, managed)) {
+        for (const { wanted } of desiredPorts(guestOf(100, options), known, managed, 'auto')) {
           if (wanted === null) continue;
           const master = known.get(wanted.netdev)?.master ?? null;
           assert.ok(master === null || master === 'ovs-system' || master === wanted.firewallBridge);

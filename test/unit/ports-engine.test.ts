@@ -26,18 +26,35 @@ function applyAtOnce({ ovs }: World): void {
   const tell = ovs.onChanges;
   ovs.onChanges = (changes) => {
     tell(changes);
-    if (changes.some(({ table }) => table === 'Bridge'))
+    if (changes.some(({ row }) => 'cur_cfg' in row && row.cur_cfg !== row.next_cfg))
       setImmediate(() => {
         ovs.apply();
       });
   };
 }
-async function running(): Promise<World> {
-  const world = await startEngine();
+async function running(options: Parameters<typeof startEngine>[0] = {}): Promise<World> {
+  const world = await startEngine(options);
   applyAtOnce(world);
   await world.engine.start();
   await soon(world);
   return world;
+}
+/** Guest 100 with tag 10, plugged by the agent itself. */
+async function attached(options: Parameters<typeof startEngine>[0] = {}): Promise<World> {
+  const world = await running(options);
+  world.configure(guestOf(100, [{ tag: 10 }]));
+  world.links.add('veth100i0');
+  await world.engine.notifyLifecycle(vmid, 'post-start', cause);
+  await passes(world, 600);
+  world.events.length = 0;
+  return world;
+}
+/** Blocks as `category action`, oldest first. */
+async function blocksOf({ ledger }: World, ...categories: string[]): Promise<string[]> {
+  const blocks = await ledger.query({ order: 'oldest', limit: 1000 });
+  return blocks
+    .filter(({ category }) => categories.includes(category))
+    .map(({ category, action }) => `${category} ${action}`);
 }
 const portNames = ({ engine }: World): string[] => engine.ports().map(({ port }) => port);
 const altnamesOf = ({ links }: World, netdev: string): readonly string[] => links.devices.get(netdev)?.altnames ?? [];
@@ -307,6 +324,274 @@ describe('the port engine', () => {
     });
   });
 
+  describe('when somebody changes what the agent set', () => {
+    it('puts it back after a second, and tells and records it once', async () => {
+      const world = await attached();
+      world.ovs.edit('veth100i0', { tag: 20 });
+      await passes(world, 900);
+      assert.equal(world.ovs.columnsOf('veth100i0').tag, 20, 'it may be Proxmox VE, and not yet done');
+      await passes(world, 700);
+      assert.equal(world.ovs.columnsOf('veth100i0').tag, 10);
+      await passes(world, 5000);
+      assert.deepEqual(
+        world.events.filter((event) => event.startsWith('drift')),
+        ['drift vi100 tag: wanted 10, got 20; put back'],
+      );
+      const [block, another] = await world.ledger.query({ category: 'drift' });
+      assert.equal(another, undefined);
+      assert.equal(block?.action, 'repair');
+      assert.deepEqual(block.data['differences'], [{ column: 'tag', wanted: '10', got: '20' }]);
+      assert.deepEqual([block.data['port'], block.data['vmid']], ['vi100', 100]);
+      assert.deepEqual(world.engine.status().problems, []);
+    });
+
+    it('puts every column back: trunks, vlan_mode, mtu', async () => {
+      const world = await running();
+      world.links.add('ovsbr0', null, 9000);
+      world.configure(guestOf(100, [{ tag: 10, trunks: [20, 30] }]));
+      world.links.add('veth100i0');
+      await world.engine.notifyLifecycle(vmid, 'post-start', cause);
+      const before = world.ovs.columnsOf('veth100i0');
+      assert.deepEqual(
+        [before.tag, before.trunks, before.vlan_mode, before.mtu_request],
+        [10, [20, 30], 'native-untagged', 9000],
+      );
+      for (const edit of [{ trunks: [] }, { vlan_mode: 'trunk' }, { mtu_request: null }, { tag: null, trunks: [1] }]) {
+        world.ovs.edit('veth100i0', edit);
+        await passes(world, 1700);
+        assert.deepEqual(world.ovs.columnsOf('veth100i0'), before, JSON.stringify(edit));
+      }
+      assert.equal((await blocksOf(world, 'drift')).length, 4);
+    });
+
+    it('says nothing when it was put back within that second', async () => {
+      const world = await attached();
+      world.ovs.edit('veth100i0', { tag: 20 });
+      await passes(world, 500);
+      world.ovs.edit('veth100i0', { tag: 10 });
+      await passes(world, 3000);
+      assert.deepEqual(await blocksOf(world, 'drift'), []);
+      assert.ok(!world.events.some((event) => event.startsWith('drift')));
+    });
+
+    it('does it at once when a person asks', async () => {
+      const world = await attached();
+      world.ovs.edit('veth100i0', { tag: 20 });
+      const { changes } = await world.engine.reconcile(cause);
+      assert.deepEqual(
+        changes.map((change) => change.kind === 'set' && change.drift),
+        [true],
+      );
+      assert.equal(world.ovs.columnsOf('veth100i0').tag, 10);
+    });
+
+    it('does it at once for a device that Proxmox VE never plugs', async () => {
+      const world = await running();
+      world.links.add('dummy0');
+      await world.engine.addPort(parseNetdevName('dummy0'), null, cause);
+      await passes(world, 600);
+      world.ovs.edit('vi_dummy0', { tag: 20 });
+      world.engine.wake('somebody looks');
+      await passes(world, 600);
+      assert.equal(world.ovs.columnsOf('vi_dummy0').tag, null);
+    });
+
+    it('follows a changed configuration, which is no drift', async () => {
+      const world = await attached();
+      world.configure(guestOf(100, [{ tag: 30 }]));
+      world.engine.wake('configuration changed');
+      await passes(world, 2200);
+      assert.equal(world.ovs.columnsOf('veth100i0').tag, 30);
+      assert.deepEqual(await blocksOf(world, 'port', 'drift'), ['port attach', 'port set']);
+      assert.ok(!world.events.some((event) => event.startsWith('drift')));
+    });
+
+    it('only names what is wrong with a row that Proxmox VE plugged', async () => {
+      const world = await running();
+      world.configure(guestOf(100, [{ tag: 10 }]));
+      world.links.add('veth100i0');
+      world.ovs.plug({ bridge: 'ovsbr0', row: 'veth100i0', tag: 10 });
+      await passes(world, 600);
+      world.ovs.edit('veth100i0', { tag: 20 });
+      await passes(world, 3000);
+      assert.equal(world.ovs.columnsOf('veth100i0').tag, 20);
+      assert.deepEqual(world.engine.status().problems, [['vi100', 'tag: wanted 10, got 20']]);
+      assert.deepEqual(await blocksOf(world, 'port', 'drift'), ['port adopt']);
+      world.ovs.edit('veth100i0', { tag: 10 });
+      await passes(world, 600);
+      assert.deepEqual(world.engine.status().problems, []);
+    });
+
+    describe('and it is told to report', () => {
+      it('leaves it, writes one block and tells once, and names it as long as it lasts', async () => {
+        const world = await attached({ drift: 'report' });
+        world.ovs.edit('veth100i0', { tag: 20 });
+        await passes(world, 5000);
+        await world.engine.reconcile(cause);
+        assert.equal(world.ovs.columnsOf('veth100i0').tag, 20);
+        assert.deepEqual(await blocksOf(world, 'drift'), ['drift report']);
+        assert.deepEqual(
+          world.events.filter((event) => event.startsWith('drift')),
+          ['drift vi100 tag: wanted 10, got 20; left as it is'],
+        );
+        assert.deepEqual(world.engine.status().problems, [['vi100', 'drift: tag: wanted 10, got 20']]);
+        assert.equal(world.engine.port('vi100').problem, 'drift: tag: wanted 10, got 20');
+
+        world.ovs.edit('veth100i0', { tag: 10 });
+        await passes(world, 600);
+        assert.deepEqual(world.engine.status().problems, [], 'gone with the difference');
+      });
+
+      it('tells of another edit, and of the same one when it comes again', async () => {
+        const world = await attached({ drift: 'report' });
+        for (const tag of [20, 21, 10, 21]) {
+          world.ovs.edit('veth100i0', { tag });
+          await passes(world, 600);
+        }
+        assert.deepEqual(
+          world.events.filter((event) => event.startsWith('drift')),
+          [20, 21, 21].map((tag) => `drift vi100 tag: wanted 10, got ${tag}; left as it is`),
+        );
+        assert.equal((await blocksOf(world, 'drift')).length, 3);
+      });
+
+      it('still sets what the configuration says anew', async () => {
+        const world = await attached({ drift: 'report' });
+        world.configure(guestOf(100, [{ tag: 30 }]));
+        world.engine.wake('configuration changed');
+        await passes(world, 2200);
+        assert.equal(world.ovs.columnsOf('veth100i0').tag, 30);
+      });
+    });
+  });
+
+  describe('while Proxmox VE holds the lock of the guest', () => {
+    it('leaves a lost row to it, and attaches within two seconds of its end', async () => {
+      const world = await attached();
+      world.locked.add(vmid);
+      world.ovs.unplug('veth100i0');
+      await passes(world, 10_000);
+      assert.deepEqual(world.ovs.portRows(), []);
+      world.locked.delete(vmid);
+      await passes(world, 2000);
+      assert.deepEqual(portNames(world), ['vi100']);
+    });
+
+    it('leaves an edit to it as well, and another guest does not wait', async () => {
+      const world = await attached();
+      world.configure(guestOf(101));
+      world.links.add('veth101i0');
+      await world.engine.notifyLifecycle(parseVmid(101), 'post-start', cause);
+      world.locked.add(vmid);
+      world.ovs.edit('veth100i0', { tag: 20 });
+      world.ovs.edit('veth101i0', { tag: 20 });
+      await passes(world, 3000);
+      assert.equal(world.ovs.columnsOf('veth100i0').tag, 20);
+      assert.equal(world.ovs.columnsOf('veth101i0').tag, null);
+      world.locked.delete(vmid);
+      await passes(world, 2000);
+      assert.equal(world.ovs.columnsOf('veth100i0').tag, 10);
+    });
+
+    it('still does what its own hook asks for, at once', async () => {
+      const world = await running();
+      world.configure(guestOf(100));
+      world.links.add('veth100i0');
+      world.locked.add(vmid);
+      assert.equal(await world.engine.notifyLifecycle(vmid, 'post-start', cause), 'CT 100: net0 is vi100 on ovsbr0');
+      world.links.devices.delete('veth100i0');
+      assert.equal(await world.engine.notifyLifecycle(vmid, 'post-stop', cause), 'CT 100: removed vi100 from ovsbr0');
+    });
+
+    it('still marks what it plugs, and puts everything back when the database was wiped', async () => {
+      const world = await attached();
+      world.locked.add(vmid);
+      world.ovs.unplug('veth100i0');
+      world.ovs.plug({ bridge: 'ovsbr0', row: 'veth100i0', tag: 10 });
+      await soon(world);
+      assert.equal(world.ovs.idsOf('veth100i0')['port-name'], 'vi100');
+      await passes(world, 600);
+      world.ovs.removeBridge('ovsbr0');
+      world.ovs.addBridge('ovsbr0');
+      await passes(world, 600);
+      assert.deepEqual(portNames(world), ['vi100']);
+    });
+  });
+
+  describe('in naming mode', () => {
+    for (const [namingMode, rows] of [
+      ['auto', ['veth100i0', 'vi_dummy0']],
+      ['alias', ['dummy0', 'veth100i0']],
+      ['port', ['vi100', 'vi_dummy0']],
+    ] as const) {
+      it(`${namingMode}, rows are ${rows.join(' and ')}, whoever made them, and answer to the port name`, async () => {
+        const world = await running({ namingMode });
+        world.configure(guestOf(100, [{ tag: 10 }]));
+        world.configure(guestOf(101));
+        for (const name of ['veth100i0', 'veth101i0', 'dummy0']) world.links.add(name);
+        world.ovs.plug({ bridge: 'ovsbr0', row: 'veth100i0', tag: 10 });
+        await world.engine.addPort(parseNetdevName('dummy0'), null, cause);
+        await passes(world, 600);
+        assert.deepEqual(
+          world.ovs.portRows().filter((row) => !row.includes('101')),
+          rows,
+        );
+        assert.equal(
+          await world.engine.notifyLifecycle(parseVmid(101), 'post-start', cause),
+          'CT 101: net0 is vi101 on ovsbr0',
+        );
+        assert.deepEqual(portNames(world), ['vi100', 'vi101', 'vi_dummy0']);
+        assert.equal(world.engine.port('vi100').row.netdev, 'veth100i0');
+        assert.equal(world.engine.port('veth100i0').port, 'vi100');
+        assert.deepEqual(altnamesOf(world, 'veth100i0'), ['vi100']);
+        const count = world.ovs.transactions.length;
+        await passes(world, 3000);
+        assert.equal(world.ovs.transactions.length, count, 'and then it is quiet');
+      });
+    }
+
+    it('port, the Interface of a renamed row stays, and its columns too', async () => {
+      const world = await running({ namingMode: 'port' });
+      world.configure(guestOf(100, [{ tag: 10 }]));
+      world.links.add('veth100i0');
+      world.ovs.plug({ bridge: 'ovsbr0', row: 'veth100i0', tag: 10 });
+      const { interfaceUuid } = world.ovs.columnsOf('veth100i0');
+      await soon(world);
+      const after = world.ovs.columnsOf('vi100');
+      assert.deepEqual([after.interfaceUuid, after.tag], [interfaceUuid, 10]);
+      assert.deepEqual(await blocksOf(world, 'port'), ['port replace']);
+    });
+
+    it('port, a renamed row is told to nobody as a loss, and keeps the keys of others', async () => {
+      const world = await running({ namingMode: 'port' });
+      world.configure(guestOf(100));
+      world.links.add('veth100i0');
+      const portIds = { owner: 'dev.ovs.PortAgent1', 'port-name': 'vi100', 'vm-id': '100', fabric: 'x' };
+      world.ovs.plug({ bridge: 'ovsbr0', row: 'veth100i0', portIds });
+      await passes(world, 600);
+      assert.deepEqual(world.ovs.portRows(), ['vi100']);
+      assert.doesNotMatch(world.events.at(-1) ?? '', /^removed/, 'who follows the signals still has the port');
+      assert.equal(world.ovs.idsOf('vi100')['fabric'], 'x');
+    });
+
+    it('port, a row with a queueing discipline is left alone and reported, and costs no other guest anything', async () => {
+      const world = await running({ namingMode: 'port' });
+      for (const number of [100, 101]) {
+        world.configure(guestOf(number));
+        world.links.add(`veth${number}i0`);
+        world.ovs.plug({ bridge: 'ovsbr0', row: `veth${number}i0`, hasQos: number === 100 });
+      }
+      await passes(world, 10_000);
+      assert.deepEqual(world.ovs.portRows(), ['veth100i0', 'vi101']);
+      assert.deepEqual(altnamesOf(world, 'veth101i0'), ['vi101']);
+      assert.deepEqual(
+        world.engine.status().problems.map(([port]) => port),
+        ['vi100'],
+      );
+      assert.equal((await blocksOf(world, 'port')).length, 3, 'one try for each, and one that failed');
+    });
+  });
+
   describe('behind the firewall', () => {
     it('puts a lost fwln port back, and joins it to the firewall’s bridge', async () => {
       const world = await running();
@@ -327,6 +612,108 @@ describe('the port engine', () => {
       world.ovs.plug({ bridge: 'ovsbr0', row: 'fwln100o0' });
       await world.engine.notifyLifecycle(vmid, 'post-stop', cause);
       assert.deepEqual(world.ovs.portRows(), []);
+    });
+  });
+
+  describe('when two things happen at once', () => {
+    const dummy0 = parseNetdevName('dummy0');
+    const web = parseContainerName('web');
+    const bindingsOf = ({ saved }: World): string[] =>
+      (saved.bindings as { bindings: { netdev: string }[] }).bindings.map(({ netdev }) => netdev);
+
+    it('a start that is reported twice is answered well both times, and attached once', async () => {
+      const world = await running();
+      world.configure(guestOf(100));
+      world.links.add('veth100i0');
+      const answers = await Promise.all([1, 2].map(() => world.engine.notifyLifecycle(vmid, 'post-start', cause)));
+      assert.deepEqual(answers, Array(2).fill('CT 100: net0 is vi100 on ovsbr0'));
+      assert.deepEqual(await blocksOf(world, 'port', 'outcome'), ['port attach']);
+    });
+
+    it('a device that two callers hand over gets one port and one binding, and neither an error', async () => {
+      const world = await running();
+      world.links.add('dummy0');
+      const results = await Promise.allSettled([1, 2].map(() => world.engine.addPort(dummy0, null, cause)));
+      await passes(world, 2000);
+      assert.deepEqual(
+        results.map((result) => result.status === 'fulfilled' && result.value),
+        ['vi_dummy0', 'vi_dummy0'],
+      );
+      assert.deepEqual([world.ovs.portRows(), bindingsOf(world)], [['vi_dummy0'], ['dummy0']]);
+    });
+
+    it('a name that two callers give to two devices goes to one, which is remembered; the other is told', async () => {
+      const world = await running();
+      for (const name of ['ve1', 've2']) world.links.add(name);
+      const results = await Promise.allSettled(
+        ['ve1', 've2'].map((name) =>
+          world.engine.createContainerInterface(parseNetdevName(name), web, parseVmid(107), cause),
+        ),
+      );
+      await passes(world, 2000);
+      const [refused, ...more] = results.filter((result) => result.status === 'rejected');
+      assert.deepEqual([results[0]?.status, more], ['fulfilled', []]);
+      refusedWith('Conflict', 'vi107 is taken by ve1 on ovsbr0')(refused?.reason);
+      assert.deepEqual([world.ovs.portRows(), bindingsOf(world)], [['vi107'], ['ve1']]);
+    });
+
+    it('a removal and a handover of one device take turns', async () => {
+      const world = await running();
+      world.links.add('dummy0');
+      await world.engine.addPort(dummy0, null, cause);
+      const [removed, added] = await Promise.allSettled([
+        world.engine.removePort('dummy0', cause),
+        world.engine.addPort(dummy0, null, cause),
+      ]);
+      assert.deepEqual([removed.status, added.status], ['fulfilled', 'fulfilled']);
+      await passes(world, 2000);
+      assert.deepEqual([world.ovs.portRows(), bindingsOf(world)], [['vi_dummy0'], ['dummy0']]);
+    });
+  });
+
+  describe("a guest's device that is handed over by name", () => {
+    async function withDevice(): Promise<World> {
+      const world = await running();
+      world.configure(guestOf(100, [{ tag: 10 }]));
+      world.links.add('veth100i0');
+      return world;
+    }
+
+    it('is refused under the number of another guest, and plugged as its own says', async () => {
+      const world = await withDevice();
+      await assert.rejects(
+        world.engine.createContainerInterface(
+          parseNetdevName('veth100i0'),
+          parseContainerName('web'),
+          parseVmid(107),
+          cause,
+        ),
+        refusedWith('Conflict', 'veth100i0 belongs to guest 100'),
+      );
+      await passes(world, 3000);
+      for (const round of [1, 2]) {
+        assert.deepEqual((await world.engine.reconcile(cause)).changes, [], `nobody fights over it, pass ${round}`);
+      }
+      assert.deepEqual([portNames(world), world.engine.status().problems], [['vi100'], []]);
+      assert.equal(world.saved.bindings, null);
+    });
+
+    it('is plugged at once with the VLAN of its configuration, and leaves nothing to remember or complain of', async () => {
+      const world = await withDevice();
+      assert.equal(await world.engine.addPort(parseNetdevName('veth100i0'), null, cause), 'vi100');
+      assert.equal(world.ovs.columnsOf('veth100i0').tag, 10);
+      await passes(world, 3000);
+      assert.deepEqual(world.engine.status().problems, []);
+      assert.equal(world.saved.bindings, null);
+    });
+
+    it('is refused with the reason when its configuration gives it no port', async () => {
+      const world = await withDevice();
+      world.configure(guestOf(100, [{ linkDown: true }]));
+      await assert.rejects(
+        world.engine.addPort(parseNetdevName('veth100i0'), null, cause),
+        refusedWith('Conflict', 'veth100i0 belongs to guest 100', 'is set to link_down'),
+      );
     });
   });
 
@@ -472,6 +859,63 @@ describe('the port engine', () => {
       }
       assert.deepEqual(world.ovs.portRows(), ['eth0', 'veth100i0']);
     });
+  });
+
+  it('leaves a foreign row alone that took the place of a handed-over device', async () => {
+    const world = await running();
+    world.links.add('dummy0');
+    await world.engine.addPort(parseNetdevName('dummy0'), null, cause);
+    const tell = world.ovs.onChanges;
+    world.ovs.onChanges = () => undefined;
+    world.ovs.unplug('vi_dummy0');
+    world.ovs.plug({ bridge: 'ovsbr0', row: 'operators-own', netdev: 'dummy0' });
+    world.ovs.onChanges = tell;
+    tell(world.ovs.contents());
+    await passes(world, 3000);
+    assert.deepEqual(world.ovs.idsOf('operators-own'), {});
+    assert.deepEqual(world.ovs.portRows(), ['operators-own']);
+    assert.deepEqual(world.engine.status().problems, [
+      ['vi_dummy0', 'dummy0 is plugged as operators-own, which is not ours'],
+    ]);
+  });
+
+  it('gives the name of a stale row of ours to a new port in the same pass', async () => {
+    const world = await running();
+    world.links.add('ve7');
+    await world.engine.createContainerInterface(parseNetdevName('ve7'), parseContainerName('web'), vmid, cause);
+    world.links.devices.delete('ve7');
+    world.configure(guestOf(100));
+    world.links.add('veth100i0');
+    assert.equal(await world.engine.notifyLifecycle(vmid, 'post-start', cause), 'CT 100: net0 is vi100 on ovsbr0');
+    assert.deepEqual(world.ovs.portRows(), ['veth100i0']);
+  });
+
+  it('gives the name of a stale row of ours to a port that Proxmox VE plugged, in the same pass', async () => {
+    const world = await running();
+    world.links.add('ve7');
+    await world.engine.createContainerInterface(parseNetdevName('ve7'), parseContainerName('web'), vmid, cause);
+    world.links.devices.delete('ve7');
+    world.configure(guestOf(100));
+    world.links.add('veth100i0');
+    world.ovs.plug({ bridge: 'ovsbr0', row: 'veth100i0' });
+    assert.equal(await world.engine.notifyLifecycle(vmid, 'post-start', cause), 'CT 100: net0 is vi100 on ovsbr0');
+    assert.deepEqual(world.ovs.portRows(), ['veth100i0']);
+  });
+
+  it('serves the other guests when one file cannot be read, names it, and leaves its ports as they are', async () => {
+    const world = await attached();
+    world.unreadable.add(vmid);
+    world.configure(guestOf(101));
+    world.links.add('veth101i0');
+    world.engine.onLinkChanges(['veth100i0', 'veth101i0']);
+    await passes(world, 2000);
+    assert.deepEqual(portNames(world), ['vi100', 'vi101']);
+    assert.deepEqual(world.engine.status().unreadable, [[100, 'cannot read 100.conf: EIO']]);
+    assert.deepEqual(world.troubles, []);
+    world.unreadable.delete(vmid);
+    world.engine.wake('mended');
+    await passes(world, 600);
+    assert.deepEqual(world.engine.status().unreadable, []);
   });
 
   it('finds a port by its name, its device and its row, and says when there is none', async () => {

@@ -1,11 +1,23 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { parseGuestNetdev } from '../../src/model/guest.ts';
+import { vlanModeOf } from '../../src/model/port.ts';
 import type { ObservedPort, WantedPort } from '../../src/model/port.ts';
-import { interfaceMarks, isOurs, portMarks } from '../../src/ports/marks.ts';
+import { fieldsFingerprint, interfaceMarks, isOurs, markKeys, portMarks } from '../../src/ports/marks.ts';
 import { planPorts, portNameOfRow } from '../../src/ports/plan.ts';
 import type { PlanInput, PortChange, PortPlan } from '../../src/ports/plan.ts';
-import { boundOf, cluster, managed, markedRowOf, ovsbr0, ovsbr1, rowOf, wantedOf } from '../support/ports-fixtures.ts';
+import { isForeignEdit, isSetByUs, settingsDiffer } from '../../src/ports/settings.ts';
+import {
+  attachedRowOf,
+  boundOf,
+  cluster,
+  managed,
+  markedRowOf,
+  ovsbr0,
+  ovsbr1,
+  rowOf,
+  wantedOf,
+} from '../support/ports-fixtures.ts';
 
 /** What the planner sees: ports wanted, every row of the switch, devices that exist, bridges that exist. */
 interface World {
@@ -13,9 +25,16 @@ interface World {
   readonly rows: readonly ObservedPort[];
   readonly netdevs: ReadonlySet<string>;
   readonly bridges?: ReadonlySet<string>;
+  readonly drift?: 'repair' | 'report';
 }
 
-function plan({ wanted, rows, netdevs, bridges = new Set(['ovsbr0', 'ovsbr1', 'vmbr0']) }: World): PortPlan {
+function plan({
+  wanted,
+  rows,
+  netdevs,
+  bridges = new Set(['ovsbr0', 'ovsbr1', 'vmbr0']),
+  drift = 'repair',
+}: World): PortPlan {
   const input: PlanInput = {
     wanted,
     rows: rows.filter(({ bridge }) => managed.has(bridge)),
@@ -25,29 +44,57 @@ function plan({ wanted, rows, netdevs, bridges = new Set(['ovsbr0', 'ovsbr1', 'v
     managed,
     bridgeExists: (bridge) => bridges.has(bridge),
     cluster,
+    drift,
   };
   return planPorts(input);
 }
 
-/** The rows after the changes. */
+/** The rows after the changes, those that free a name first. */
 function apply(rows: readonly ObservedPort[], changes: readonly PortChange[]): ObservedPort[] {
-  let next = [...rows];
+  const removed = new Set(changes.flatMap((change) => (change.kind === 'detach' ? [change.row.portUuid] : [])));
+  const next = new Map(rows.filter(({ portUuid }) => !removed.has(portUuid)).map((row) => [row.portUuid, row]));
   for (const change of changes) {
-    if (change.kind === 'attach') next.push(markedRowOf(change.wanted));
-    else if (change.kind === 'detach') next = next.filter((row) => row.portUuid !== change.row.portUuid);
-    else {
-      next = next.map((row) =>
-        row.portUuid === change.row.portUuid
-          ? {
-              ...row,
-              portIds: new Map([...row.portIds, ...portMarks(change.wanted)]),
-              interfaceIds: new Map([...row.interfaceIds, ...interfaceMarks(change.wanted, cluster)]),
-            }
-          : row,
-      );
+    if (change.kind === 'detach') continue;
+    if (change.kind === 'attach') {
+      const row = attachedRowOf(change.wanted);
+      next.set(row.portUuid, row);
+      continue;
     }
+    const uuid = change.row.portUuid;
+    const row = next.get(uuid);
+    assert.ok(row !== undefined, `${change.kind} of ${change.row.rowName}, which is gone`);
+    next.set(uuid, changed(row, change));
   }
-  return next;
+  return [...next.values()];
+}
+
+/** For the laws a replaced row may as well keep its UUID. */
+function changed(
+  row: ObservedPort,
+  { kind, wanted }: PortChange & { kind: 'adopt' | 'replace' | 'set' },
+): ObservedPort {
+  const marks = kind === 'set' ? [] : portMarks(wanted);
+  const columns =
+    kind === 'adopt'
+      ? {}
+      : {
+          tag: wanted.tag,
+          trunks: wanted.trunks,
+          vlanMode: vlanModeOf(wanted),
+          mtuRequest: wanted.mtu ?? row.mtuRequest,
+        };
+  return {
+    ...row,
+    ...columns,
+    rowName: kind === 'replace' ? wanted.rowName : row.rowName,
+    portIds: new Map([
+      ...(kind === 'replace' ? [] : row.portIds),
+      ...marks,
+      ...(kind === 'adopt' ? [] : [[markKeys.fields, fieldsFingerprint(wanted)] as const]),
+    ]),
+    interfaceIds:
+      kind === 'set' ? row.interfaceIds : new Map([...row.interfaceIds, ...interfaceMarks(wanted, cluster)]),
+  };
 }
 
 const kinds = ({ changes }: PortPlan): string[] =>
@@ -63,16 +110,30 @@ describe('the plan', () => {
 
   it('attaches a device that nobody plugged', () => {
     const { changes, problems } = plan(worldOf([wanted], [], 'veth100i0'));
-    assert.deepEqual([changes, problems], [[{ kind: 'attach', wanted }], []]);
+    assert.deepEqual([changes, problems], [[{ kind: 'attach', wanted, after: [] }], []]);
   });
 
-  it('adopts what Proxmox VE plugged, and does not touch its VLAN', () => {
+  it('adopts what Proxmox VE plugged, and says what is wrong with its VLAN without touching it', () => {
     const row = rowOf('veth100i0', { tag: 99 });
-    assert.deepEqual(plan(worldOf([wanted], [row], 'veth100i0')).changes, [{ kind: 'adopt', wanted, row }]);
+    assert.deepEqual(plan(worldOf([wanted], [row], 'veth100i0')), {
+      changes: [{ kind: 'adopt', wanted, row }],
+      problems: [{ port: 'vi100', problem: 'tag: wanted 10, got 99' }],
+      drift: [],
+    });
+  });
+
+  it('says nothing of the mtu of a row that Proxmox VE plugged', () => {
+    const asked = wantedOf(100, 0, { mtu: 9000 });
+    const row = markedRowOf(asked, { mtuRequest: 1400 });
+    assert.deepEqual(plan(worldOf([asked], [row], 'veth100i0')), { changes: [], problems: [], drift: [] });
   });
 
   it('is empty when all is as it should be', () => {
-    assert.deepEqual(plan(worldOf([wanted], [markedRowOf(wanted)], 'veth100i0')), { changes: [], problems: [] });
+    assert.deepEqual(plan(worldOf([wanted], [markedRowOf(wanted)], 'veth100i0')), {
+      changes: [],
+      problems: [],
+      drift: [],
+    });
   });
 
   it('puts lost marks back, those of the Port and those of the Interface', () => {
@@ -136,14 +197,120 @@ describe('the plan', () => {
     assert.deepEqual(plan(world), {
       changes: [],
       problems: [{ port: 'vi100', problem: 'bridge ovsbr0 does not exist on the switch' }],
+      drift: [],
     });
   });
 
   it('gives a name to the first of two that want it, and tells the second', () => {
     const twice = boundOf('dummy0', 'vi100');
     const { changes, problems } = plan(worldOf([wanted, twice], [], 'veth100i0', 'dummy0'));
-    assert.deepEqual(changes, [{ kind: 'attach', wanted }]);
+    assert.deepEqual(changes, [{ kind: 'attach', wanted, after: [] }]);
     assert.deepEqual(problems, [{ port: 'vi100', problem: 'the name vi100 is wanted twice' }]);
+  });
+
+  it('attaches after the stale rows of ours that hold its names', () => {
+    const stale = [
+      markedRowOf(boundOf('gone0', 'vi100')),
+      markedRowOf(boundOf('gone1', 'vi1'), { rowName: 'veth100i0' }),
+    ];
+    const other = markedRowOf(boundOf('gone2', 'vi_gone2'));
+    const { changes, problems } = plan(worldOf([wanted], [...stale, other], 'veth100i0'));
+    assert.deepEqual(problems, []);
+    assert.deepEqual(changes[0], { kind: 'attach', wanted, after: stale.map(({ portUuid }) => portUuid) });
+    assert.deepEqual(
+      changes.slice(1).map(({ kind }) => kind),
+      ['detach', 'detach', 'detach'],
+    );
+  });
+
+  describe('of a row whose columns the agent set', () => {
+    const edited = attachedRowOf(wanted, { tag: 20 });
+
+    it('puts back what somebody else changed', () => {
+      assert.deepEqual(plan(worldOf([wanted], [edited], 'veth100i0')), {
+        changes: [
+          {
+            kind: 'set',
+            wanted,
+            row: edited,
+            differences: [{ column: 'tag', wanted: '10', got: '20' }],
+            drift: true,
+          },
+        ],
+        problems: [],
+        drift: [],
+      });
+    });
+
+    it('only says so when it is told to report', () => {
+      assert.deepEqual(plan({ ...worldOf([wanted], [edited], 'veth100i0'), drift: 'report' }), {
+        changes: [],
+        problems: [{ port: 'vi100', problem: 'drift: tag: wanted 10, got 20' }],
+        drift: [{ wanted, row: edited, differences: [{ column: 'tag', wanted: '10', got: '20' }] }],
+      });
+    });
+
+    it('follows a changed configuration, which is no drift, also when it is told to report', () => {
+      const now = wantedOf(100, 0, { tag: 30 });
+      const { changes, problems, drift } = plan({
+        ...worldOf([now], [attachedRowOf(wanted)], 'veth100i0'),
+        drift: 'report',
+      });
+      assert.deepEqual(
+        changes.map((change) => change.kind === 'set' && [change.drift, change.differences]),
+        [[false, [{ column: 'tag', wanted: '30', got: '10' }]]],
+      );
+      assert.deepEqual([problems, drift], [[], []]);
+    });
+
+    it('puts lost marks back beside it, each a change of its own', () => {
+      const row = { ...edited, interfaceIds: new Map() };
+      assert.deepEqual(kinds(plan(worldOf([wanted], [row], 'veth100i0'))), ['adopt veth100i0', 'set veth100i0']);
+    });
+
+    it('leaves them alone while the row is in trouble', () => {
+      const row = { ...edited, bridge: ovsbr1 };
+      assert.deepEqual(kinds(plan(worldOf([wanted], [row], 'veth100i0'))), []);
+    });
+  });
+
+  describe('of a row under another name than the naming mode says', () => {
+    const renamed = wantedOf(100, 0, { tag: 10, mode: 'port' });
+
+    it('replaces what Proxmox VE plugged and what the agent made, columns and marks with it', () => {
+      for (const row of [rowOf('veth100i0', { tag: 99 }), markedRowOf(wanted), attachedRowOf(wanted)]) {
+        assert.deepEqual(plan(worldOf([renamed], [row], 'veth100i0')), {
+          changes: [{ kind: 'replace', wanted: renamed, row }],
+          problems: [],
+          drift: [],
+        });
+      }
+    });
+
+    it('replaces it back, and a handed-over device too', () => {
+      assert.deepEqual(kinds(plan(worldOf([wanted], [attachedRowOf(renamed)], 'veth100i0'))), ['replace vi100']);
+      const alias = boundOf('dummy0', 'vi_dummy0', 'ovsbr0', null, 'alias');
+      const row = attachedRowOf(boundOf('dummy0', 'vi_dummy0'));
+      assert.deepEqual(kinds(plan(worldOf([alias], [row], 'dummy0'))), ['replace vi_dummy0']);
+    });
+
+    for (const [what, rows, problem] of [
+      [
+        'its row is foreign',
+        [rowOf('uplink', { netdev: 'veth100i0' })],
+        'veth100i0 is plugged as uplink, which is not ours',
+      ],
+      [
+        'a foreign row has the name',
+        [rowOf('veth100i0'), rowOf('vi100', { netdev: 'eth0' })],
+        'the name vi100 is taken by a Port row that is not ours',
+      ],
+    ] as const) {
+      it(`says what is wrong, and leaves it, when ${what}`, () => {
+        const { changes, problems } = plan(worldOf([renamed], [...rows], 'veth100i0', 'eth0'));
+        assert.deepEqual([changes, problems], [[], [{ port: 'vi100', problem }]]);
+      });
+    }
   });
 
   describe('for any wanted ports and any rows', () => {
@@ -172,6 +339,7 @@ describe('the plan', () => {
         fc.property(worlds(), (world) => {
           for (const change of plan(world).changes) {
             if (change.kind === 'attach') continue;
+            if (change.kind === 'set') assert.ok(isSetByUs(change.row), 'set by Proxmox VE');
             assert.ok(managed.has(change.row.bridge));
             assert.ok(
               isOurs(change.row) ||
@@ -182,6 +350,23 @@ describe('the plan', () => {
           }
         }),
         { numRuns: 1000 },
+      );
+    });
+
+    it('changes what somebody else edited only where it repairs, and reports it otherwise', () => {
+      fc.assert(
+        fc.property(worlds(), (world) => {
+          const { changes, drift } = plan(world);
+          const set = changes.filter((change) => change.kind === 'set');
+          for (const { differences, wanted: want, row, drift: isDrift } of set) {
+            assert.notDeepEqual(differences, []);
+            assert.deepEqual(differences, settingsDiffer(want, row));
+            assert.equal(isDrift, isForeignEdit(want, row));
+          }
+          if (world.drift === 'report') assert.ok(set.every((change) => !change.drift));
+          else assert.deepEqual(drift, []);
+          for (const { wanted: want, row } of drift) assert.ok(isForeignEdit(want, row));
+        }),
       );
     });
 
@@ -225,18 +410,33 @@ describe('the plan', () => {
   });
 });
 
-/** Worlds in which devices are wanted, missing, plugged, marked, plugged elsewhere, and stood in the way of. */
+/** Worlds in which devices are wanted, missing, plugged, marked, edited, misnamed, plugged elsewhere, and stood in the way of. */
 function worlds(): fc.Arbitrary<World> {
-  const guests = fc.subarray([
-    wantedOf(100),
-    wantedOf(100, 1, { tag: 10, trunks: [20] }),
-    wantedOf(101, 0, { bridge: 'ovsbr1' }),
-    wantedOf(102, 0, { firewall: true }),
-    boundOf('dummy0', 'vi_dummy0'),
-    boundOf('ve7', 'vi107', 'ovsbr1', 107),
-    boundOf('ve8', 'vi100'),
-  ]);
-  const states = fc.constantFrom('absent', 'plugged', 'marked', 'elsewhere', 'unmanaged', 'half-marked', 'misnamed');
+  const modes = fc.constantFrom('auto' as const, 'alias' as const, 'port' as const);
+  const guests = (mode: 'auto' | 'alias' | 'port'): fc.Arbitrary<WantedPort[]> =>
+    fc.subarray([
+      wantedOf(100, 0, { mode, mtu: 9000 }),
+      wantedOf(100, 1, { tag: 10, trunks: [20], mode }),
+      wantedOf(101, 0, { bridge: 'ovsbr1', mode }),
+      wantedOf(102, 0, { firewall: true, mode }),
+      boundOf('dummy0', 'vi_dummy0', 'ovsbr0', null, mode),
+      boundOf('ve7', 'vi107', 'ovsbr1', 107, mode),
+      boundOf('ve8', 'vi100', 'ovsbr0', null, mode),
+    ]);
+  const states = fc.constantFrom(
+    'absent',
+    'plugged',
+    'marked',
+    'attached',
+    'edited',
+    'reconfigured',
+    'other mode',
+    'foreign',
+    'elsewhere',
+    'unmanaged',
+    'half-marked',
+    'misnamed',
+  );
   const foreign = fc.subarray([
     rowOf('eth0'),
     rowOf('vi100'),
@@ -248,33 +448,66 @@ function worlds(): fc.Arbitrary<World> {
     rowOf('veth202i0', { bridge: 'vmbr0' as typeof ovsbr0 }),
     markedRowOf(wantedOf(203)),
     markedRowOf(boundOf('gone0', 'vi_gone0')),
+    // Stale, and in possession of a name that a guest may want.
+    markedRowOf(boundOf('gone1', 'vi102')),
   ]);
-  return fc
-    .tuple(guests, fc.infiniteStream(states), foreign, fc.subarray(['veth200i0', 'tap201i0', 'eth0', 'veth203i0']))
-    .map(([wanted, stream, others, extra]) => {
-      const rows = wanted.flatMap((port): ObservedPort[] => {
-        switch (stream.next().value as string) {
-          case 'plugged':
-            return [rowOf(port.rowName, { netdev: port.netdev, bridge: port.bridge })];
-          case 'marked':
-            return [markedRowOf(port)];
-          case 'elsewhere':
-            return [rowOf(port.rowName, { netdev: port.netdev, bridge: port.bridge === ovsbr0 ? ovsbr1 : ovsbr0 })];
-          case 'unmanaged':
-            return [rowOf(port.rowName, { netdev: port.netdev, bridge: 'vmbr0' as typeof ovsbr0 })];
-          case 'half-marked':
-            return [markedRowOf(port, { interfaceIds: new Map() })];
-          case 'misnamed':
-            return [markedRowOf(port, { portIds: new Map([...portMarks(port), ['port-name', 'vi999']]) })];
-          default:
-            return [];
-        }
-      });
-      const taken = new Set(rows.flatMap(({ rowName, netdev }) => [rowName, netdev]));
-      return {
-        wanted,
-        rows: [...rows, ...others.filter(({ rowName, netdev }) => !taken.has(rowName) && !taken.has(netdev))],
-        netdevs: new Set([...wanted.map(({ netdev }) => netdev as string), 'eth9', ...extra]),
-      };
-    });
+  return modes.chain((mode) =>
+    fc
+      .tuple(
+        guests(mode),
+        fc.infiniteStream(states),
+        foreign,
+        fc.subarray(['veth200i0', 'tap201i0', 'eth0', 'veth203i0']),
+        fc.constantFrom('repair' as const, 'report' as const),
+      )
+      .map(([wanted, stream, others, extra, drift]) => {
+        const rows: ObservedPort[] = [];
+        const taken = new Set<string>();
+        // A name is only once in a table, so the first to have it has it.
+        const add = (row: ObservedPort): void => {
+          if (taken.has(`row ${row.rowName}`) || taken.has(`device ${row.netdev}`)) return;
+          taken.add(`row ${row.rowName}`).add(`device ${row.netdev}`);
+          rows.push(row);
+        };
+        for (const port of wanted) for (const row of rowIn(stream.next().value as string, port)) add(row);
+        for (const row of others) add(row);
+        return {
+          wanted,
+          drift,
+          rows,
+          netdevs: new Set([...wanted.map(({ netdev }) => netdev as string), 'eth9', ...extra]),
+        };
+      }),
+  );
+}
+
+/** The row of a wanted port in this state; none when it is absent. */
+function rowIn(state: string, port: WantedPort): ObservedPort[] {
+  const edit = { tag: 99, mtuRequest: 1400 };
+  switch (state) {
+    case 'plugged':
+      return [rowOf(port.netdev, { netdev: port.netdev, bridge: port.bridge })];
+    case 'marked':
+      return [markedRowOf(port)];
+    case 'attached':
+      return [attachedRowOf(port)];
+    case 'edited':
+      return [attachedRowOf(port, edit)];
+    case 'reconfigured':
+      return [attachedRowOf(port, { ...edit, portIds: new Map([...portMarks(port), [markKeys.fields, 'earlier']]) })];
+    case 'other mode':
+      return [attachedRowOf(port, { rowName: port.rowName === port.port ? port.netdev : port.port })];
+    case 'foreign':
+      return [rowOf(`by-hand-${port.netdev}`, { netdev: port.netdev, bridge: port.bridge })];
+    case 'elsewhere':
+      return [rowOf(port.rowName, { netdev: port.netdev, bridge: port.bridge === ovsbr0 ? ovsbr1 : ovsbr0 })];
+    case 'unmanaged':
+      return [rowOf(port.rowName, { netdev: port.netdev, bridge: 'vmbr0' as typeof ovsbr0 })];
+    case 'half-marked':
+      return [markedRowOf(port, { interfaceIds: new Map() })];
+    case 'misnamed':
+      return [markedRowOf(port, { portIds: new Map([...portMarks(port), ['port-name', 'vi999']]) })];
+    default:
+      return [];
+  }
 }

@@ -84,6 +84,16 @@ describe('the runner of passes', () => {
     ]);
   });
 
+  it('does so also in the very turn of that event', async () => {
+    const { clock, passes, runner } = start();
+    runner.start();
+    await clock.advance(10);
+    runner.wake('bridges changed');
+    runner.touch(vmids(100), 'devices changed');
+    await clock.advance(0);
+    assert.deepEqual(passes.slice(1), [{ atMs: 10, scope: '100', cause: 'devices changed' }]);
+  });
+
   it('makes one full pass of a storm, as soon as the debounce allows', async () => {
     const { clock, passes, runner } = start();
     runner.start();

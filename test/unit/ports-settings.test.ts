@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import type { WantedPort } from '../../src/model/port.ts';
+import { fieldsFingerprint, markKeys } from '../../src/ports/marks.ts';
+import { describeDifferences, isForeignEdit, isSetByUs, settingsDiffer } from '../../src/ports/settings.ts';
+import { attachedRowOf, markedRowOf, rowOf, wantedOf } from '../support/ports-fixtures.ts';
+
+const wanted = wantedOf(100, 0, { tag: 10, trunks: [20, 30], mtu: 9000 });
+
+describe('the columns that the agent sets', () => {
+  it('do not differ in the row that it made itself', () => {
+    fc.assert(
+      fc.property(ports(), (port) => {
+        assert.deepEqual(settingsDiffer(port, attachedRowOf(port)), []);
+      }),
+    );
+  });
+
+  for (const [edit, difference, text] of [
+    [{ tag: 20 }, { column: 'tag', wanted: '10', got: '20' }, 'tag: wanted 10, got 20'],
+    [{ tag: null }, { column: 'tag', wanted: '10', got: 'none' }, 'tag: wanted 10, got none'],
+    [{ trunks: [20, 31] }, { column: 'trunks', wanted: '20,30', got: '20,31' }, 'trunks: wanted 20,30, got 20,31'],
+    [{ trunks: [] }, { column: 'trunks', wanted: '20,30', got: 'none' }, 'trunks: wanted 20,30, got none'],
+    [
+      { vlanMode: 'trunk' },
+      { column: 'vlan_mode', wanted: 'native-untagged', got: 'trunk' },
+      'vlan_mode: wanted native-untagged, got trunk',
+    ],
+    [
+      { mtuRequest: 1500 },
+      { column: 'mtu_request', wanted: '9000', got: '1500' },
+      'mtu_request: wanted 9000, got 1500',
+    ],
+    [
+      { mtuRequest: null },
+      { column: 'mtu_request', wanted: '9000', got: 'none' },
+      'mtu_request: wanted 9000, got none',
+    ],
+  ] as const) {
+    it(`differ where somebody else wrote ${JSON.stringify(edit)}`, () => {
+      const differences = settingsDiffer(wanted, attachedRowOf(wanted, edit));
+      assert.deepEqual(differences, [difference]);
+      assert.equal(describeDifferences(differences), text);
+    });
+  }
+
+  it('are named all together, in one order', () => {
+    const differences = settingsDiffer(wanted, rowOf('veth100i0'));
+    assert.equal(
+      describeDifferences(differences),
+      'tag: wanted 10, got none; trunks: wanted 20,30, got none; ' +
+        'vlan_mode: wanted native-untagged, got none; mtu_request: wanted 9000, got none',
+    );
+  });
+
+  it('tell VLAN 0 from none', () => {
+    const zero = { ...wantedOf(100), tag: 0 } as unknown as WantedPort;
+    assert.deepEqual(
+      settingsDiffer(zero, rowOf('veth100i0')).map(({ column }) => column),
+      ['tag'],
+    );
+  });
+
+  it('leave out the mtu where the bridge has none that is known', () => {
+    const port = wantedOf(100);
+    assert.deepEqual(settingsDiffer(port, attachedRowOf(port, { mtuRequest: 1234 })), []);
+  });
+});
+
+describe('the fingerprint of those columns', () => {
+  it('changes with each of them, and with nothing else', () => {
+    const prints = [
+      {},
+      { tag: 10 },
+      { tag: 11 },
+      { trunks: [10] },
+      { trunks: [10, 11] },
+      { tag: 10, trunks: [10] },
+      { mtu: 9000 },
+      { tag: 10, mtu: 9000 },
+    ].map((options) => fieldsFingerprint(wantedOf(100, 0, options)));
+    assert.equal(new Set(prints).size, prints.length);
+    assert.equal(
+      fieldsFingerprint(wantedOf(100, 0, { tag: 10, mode: 'port' })),
+      fieldsFingerprint(wantedOf(101, 3, { tag: 10, bridge: 'ovsbr1' })),
+    );
+  });
+
+  it('is on the rows that the agent set, and not on those that it only adopted', () => {
+    assert.equal(isSetByUs(attachedRowOf(wanted)), true);
+    assert.equal(isSetByUs(markedRowOf(wanted)), false);
+    assert.equal(isSetByUs(rowOf('veth100i0')), false);
+  });
+
+  it('tells a foreign edit from a changed configuration, whatever the two are', () => {
+    fc.assert(
+      fc.property(ports(), ports(), (before, now) => {
+        const row = attachedRowOf(before, { tag: 4000 });
+        assert.equal(isForeignEdit(before, row), true, 'what was set is still wanted: somebody else wrote');
+        const isSame = settingsDiffer(now, attachedRowOf(before)).length === 0 && before.mtu === now.mtu;
+        assert.equal(isForeignEdit(now, row), isSame);
+      }),
+    );
+  });
+
+  it('takes a row whose mark somebody altered for one that is to be set anew, not for an edit', () => {
+    const row = attachedRowOf(wanted, { portIds: new Map([[markKeys.fields, 'altered']]) });
+    assert.deepEqual([isSetByUs(row), isForeignEdit(wanted, row)], [true, false]);
+  });
+});
+
+function ports(): fc.Arbitrary<WantedPort> {
+  return fc
+    .record({
+      tag: fc.option(fc.constantFrom(1, 10, 20), { nil: undefined }),
+      trunks: fc.subarray([10, 20, 30]),
+      mtu: fc.constantFrom(null, 1500, 9000),
+    })
+    .map(({ tag, trunks, mtu }) => wantedOf(100, 0, { trunks, mtu, ...(tag === undefined ? {} : { tag }) }));
+}

@@ -48,15 +48,3 @@ export interface ObservedPort {
 export function vlanModeOf(port: { tag: VlanTag | null; trunks: readonly VlanTag[] }): 'native-untagged' | null {
   return port.tag !== null && port.trunks.length > 0 ? 'native-untagged' : null;
 }
-
-/** `CT 100 net0`, `VM 101 net1`, `web (binding)`. */
-export function ownerLabel(owner: PortOwner): string {
-  if (owner.kind === 'binding') {
-    return (
-      [owner.vmid === null ? '' : `vmid ${owner.vmid}`, owner.container ?? '']
-        .filter((part) => part !== '')
-        .join(' ') || 'binding'
-    );
-  }
-  return `${owner.kind === 'lxc' ? 'CT' : 'VM'} ${owner.vmid} ${owner.nic}`;
-}

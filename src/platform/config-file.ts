@@ -5,7 +5,7 @@ import { ConfigError, parseConfig } from '../model/config.ts';
 import type { ConfigResult } from '../model/config.ts';
 import { AgentError } from '../model/errors.ts';
 
-export const defaultConfigPath = '/etc/ovs-port-agent/config.toml';
+const defaultConfigPath = '/etc/ovs-port-agent/config.toml';
 
 /** A missing file means defaults only when nobody asked for it by name (`path` null). */
 export async function readConfigFile(path: string | null): Promise<ConfigResult> {

@@ -174,7 +174,10 @@ export class PortEngine {
   onSwitchChanges(changes: readonly SwitchChange[]): void {
     const touched = this.#view.apply(changes);
     this.#committer.onSwitchChanged();
-    for (const uuid of touched.ports) this.#announcer.note(uuid, this.#viewOf(this.#view.byUuid(uuid)));
+    // Losses first: a row that was replaced by another of the same port is no loss in the end.
+    const views = [...touched.ports].map((uuid) => [uuid, this.#viewOf(this.#view.byUuid(uuid))] as const);
+    for (const [uuid, view] of views) if (view === null) this.#announcer.note(uuid, view);
+    for (const [uuid, view] of views) if (view !== null) this.#announcer.note(uuid, view);
     this.#runner.touch(touched.vmids, 'switch changed');
     if (touched.ports.size > 0) this.#listing.request();
     if (changes.some(({ table, kind }) => table === 'Bridge' && kind !== 'modify'))

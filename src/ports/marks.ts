@@ -52,6 +52,6 @@ export function isOurs(row: ObservedPort): boolean {
 
 /** Fingerprint of the columns the agent set, so that a foreign edit of one of them can be told later. */
 export function fieldsFingerprint(wanted: WantedPort): string {
-  const columns = JSON.stringify([wanted.tag, wanted.trunks, vlanModeOf(wanted), wanted.mtu]);
+  const columns = JSON.stringify([wanted.tag, wanted.trunks, vlanModeOf(wanted)]);
   return hash('sha256', columns).slice(0, 16);
 }

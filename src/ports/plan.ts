@@ -22,7 +22,12 @@ export type PortChange =
   /** Marks a row that somebody else plugged (or wiped the marks of). Changes nothing that traffic depends on. */
   | { readonly kind: 'adopt'; readonly wanted: WantedPort; readonly row: ObservedPort }
   /** Puts the same Interface under a Port row of the wanted name: a row's name cannot be changed (ovs-vswitchd.conf.db(5)). */
-  | { readonly kind: 'replace'; readonly wanted: WantedPort; readonly row: ObservedPort }
+  | {
+      readonly kind: 'replace';
+      readonly wanted: WantedPort;
+      readonly row: ObservedPort;
+      readonly after: readonly string[];
+    }
   /** Sets columns that the agent has set before; `drift` when somebody else has changed them since. */
   | {
       readonly kind: 'set';
@@ -87,7 +92,7 @@ export function planPorts(input: PlanInput): PortPlan {
 /** The change, null when all is well, or the problem. */
 function planWanted(wanted: WantedPort, input: PlanInput, stale: readonly ObservedPort[]): PortChange | string | null {
   const row = input.rowOfNetdev(wanted.netdev);
-  return row === null ? planMissing(wanted, input, stale) : planPresent(wanted, row, input);
+  return row === null ? planMissing(wanted, input, stale) : planPresent(wanted, row, input, stale);
 }
 
 function planMissing(wanted: WantedPort, input: PlanInput, stale: readonly ObservedPort[]): PortChange | string {
@@ -100,16 +105,24 @@ function planMissing(wanted: WantedPort, input: PlanInput, stale: readonly Obser
   return { kind: 'attach', wanted, after: holders.map(({ portUuid }) => portUuid) };
 }
 
-function planPresent(wanted: WantedPort, row: ObservedPort, input: PlanInput): PortChange | string | null {
+function planPresent(
+  wanted: WantedPort,
+  row: ObservedPort,
+  input: PlanInput,
+  stale: readonly ObservedPort[],
+): PortChange | string | null {
+  const holderOf = (name: string): ObservedPort[] => stale.filter(({ rowName }) => rowName === name);
+  const isTaken = (name: string): boolean => input.isRowNameTaken(name) && holderOf(name).length === 0;
   if (row.bridge !== wanted.bridge) {
     return `${wanted.netdev} is on ${row.bridge}, its configuration says ${wanted.bridge}`;
   }
-  if (row.rowName !== wanted.port && input.isRowNameTaken(wanted.port)) return nameTaken(wanted);
+  if (row.rowName !== wanted.port && isTaken(wanted.port)) return nameTaken(wanted);
   if (row.rowName !== wanted.rowName) {
     if (!isOurs(row) && parseGuestNetdev(row.rowName) === null) {
       return `${wanted.netdev} is plugged as ${row.rowName}, which is not ours`;
     }
-    return input.isRowNameTaken(wanted.rowName) ? rowTaken(wanted) : { kind: 'replace', wanted, row };
+    if (isTaken(wanted.rowName)) return rowTaken(wanted);
+    return { kind: 'replace', wanted, row, after: holderOf(wanted.rowName).map(({ portUuid }) => portUuid) };
   }
   const isMarked =
     carries(row.portIds, portMarks(wanted)) && carries(row.interfaceIds, interfaceMarks(wanted, input.cluster));
@@ -131,9 +144,8 @@ function planSettings(
   if (row === null || differences.length === 0) return;
   const found = { wanted, row, differences };
   if (!isSetByUs(row)) {
-    // Proxmox VE's own settings, perhaps about to change: said, never touched. Its mtu does not come from the guest.
-    const vlan = differences.filter(({ column }) => column !== 'mtu_request');
-    if (vlan.length > 0) plan.problems.push({ port: wanted.port, problem: describeDifferences(vlan) });
+    // Proxmox VE's own settings, perhaps about to change: said, never touched.
+    plan.problems.push({ port: wanted.port, problem: describeDifferences(differences) });
   } else if (!isForeignEdit(wanted, row)) {
     plan.changes.push({ kind: 'set', ...found, drift: false });
   } else if (input.drift === 'repair') {

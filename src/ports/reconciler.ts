@@ -2,7 +2,7 @@
  * One pass of the reconciler: observe, plan, commit, name, for some guests or for all. Level-triggered: whatever woke
  * it, it reads the world again and does only what is missing.
  */
-import { toAgentError } from '../model/errors.ts';
+import { isRetryable, toAgentError } from '../model/errors.ts';
 import { guestNetdevName, parseGuestNetdev } from '../model/guest.ts';
 import type { Guest } from '../model/guest.ts';
 import type { BridgeName, NetdevName, PortName, Vmid } from '../model/names.ts';
@@ -80,6 +80,8 @@ interface Observation {
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #patience = new Patience();
+  /** Changes of rows that the switch refused, with its reason. */
+  readonly #refused = new Map<string, string>();
   /** Firewall ports outside their bridge. */
   readonly #loose = new Patience();
   /** Bridge row last seen under each name; another one means that the database was wiped or networking restarted. */
@@ -101,27 +103,44 @@ export class Reconciler {
     const allowed = await this.#ripen(this.#plan(observation).changes, scope, urgency);
     // Planned again at the last moment: while locks were looked up, another pass may have done the same.
     const plan = this.#plan(observation);
-    const changes = inOrder(plan.changes, allowed);
-    const committed = await this.#commit(changes, cause);
+    const changes = inOrder(plan.changes, allowed).filter((change) => !this.#refused.has(refusalKey(change)));
+    const { committed, refused } = await this.#commit(changes, cause);
     if (changes.length > 0) this.#options.onChanged();
     const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
     for (const [netdev, problem] of observation.unnamed) problems.set(netdev as PortName, problem);
+    for (const [port, problem] of refused) problems.set(port, problem);
+    this.#keepRefusals(plan.changes, problems, scope);
     await this.#join(observation, changes, committed, scope, problems);
     await this.#name(observation, problems);
     const { verdicts, unreadable } = observation;
     return { verdicts, unreadable, changes, problems, drift: plan.drift, committed };
   }
 
-  /** Each change is a request of its own: they share a transaction, not a failure. */
-  async #commit(changes: readonly PortChange[], cause: Cause): Promise<Committed> {
+  /**
+   * Each change is a request of its own: they share a transaction, not a failure. What the switch refuses becomes the
+   * port's problem and is not tried again for that row; rejects when it could not be reached.
+   */
+  async #commit(
+    changes: readonly PortChange[],
+    cause: Cause,
+  ): Promise<{ committed: Committed; refused: Map<PortName, string> }> {
     const { committer } = this.#options;
+    const refused = new Map<PortName, string>();
+    let nextCfg: number | null = null;
     const outcomes = await Promise.allSettled(changes.map((change) => committer.commit([change], cause)));
-    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
-    const versions = outcomes.flatMap((outcome) =>
-      outcome.status === 'fulfilled' ? (outcome.value.nextCfg ?? []) : [],
-    );
-    return { nextCfg: versions.length === 0 ? null : Math.max(...versions) };
+    for (const [index, outcome] of outcomes.entries()) {
+      if (outcome.status === 'fulfilled') {
+        if (outcome.value.nextCfg !== null) nextCfg = Math.max(nextCfg ?? 0, outcome.value.nextCfg);
+        continue;
+      }
+      const change = changes[index];
+      const error = toAgentError(outcome.reason);
+      if (change === undefined || isRetryable(error)) throw error;
+      const port = change.kind === 'detach' ? change.port : change.wanted.port;
+      if (port !== null) refused.set(port, error.message);
+      if (change.kind !== 'attach') this.#refused.set(refusalKey(change), error.message);
+    }
+    return { committed: { nextCfg }, refused };
   }
 
   /** When a change that was left alone so far becomes ripe; null when none waits. */
@@ -232,6 +251,21 @@ export class Reconciler {
     return ripe;
   }
 
+  /** What was refused before and is still wanted stays the port's problem; a row that is gone is forgotten. */
+  #keepRefusals(planned: readonly PortChange[], problems: Map<PortName, string>, scope: Scope): void {
+    const seen = new Set<string>();
+    for (const change of planned) {
+      const key = refusalKey(change);
+      const reason = this.#refused.get(key);
+      if (reason === undefined) continue;
+      seen.add(key);
+      const port = change.kind === 'detach' ? change.port : change.wanted.port;
+      if (port !== null) problems.set(port, reason);
+    }
+    if (scope !== 'all') return;
+    for (const key of this.#refused.keys()) if (!seen.has(key)) this.#refused.delete(key);
+  }
+
   /** Names of bridges whose row is another than before. */
   #noteBridges(scope: Scope): Set<string> {
     const fresh = new Set<string>();
@@ -279,7 +313,9 @@ export class Reconciler {
       ),
     );
     for (const { netdev, port, firewallBridge } of apart) {
-      if (!joined.has(netdev)) problems.set(port, `${netdev} could not be put into ${firewallBridge ?? ''}`);
+      if (joined.has(netdev)) continue;
+      problems.set(port, `${netdev} could not be put into ${firewallBridge ?? ''}`);
+      this.#loose.postpone(netdev, nowMs);
     }
   }
 
@@ -309,9 +345,15 @@ function inOrder(changes: readonly PortChange[], allowed: ReadonlySet<string>): 
   const detached = ready.filter((change) => change.kind === 'detach');
   const freed = new Set(detached.map(({ row }) => row.portUuid));
   const others = ready.filter((change) => {
-    return change.kind !== 'detach' && (change.kind !== 'attach' || change.after.every((uuid) => freed.has(uuid)));
+    if (change.kind === 'detach') return false;
+    return !('after' in change) || change.after.every((uuid) => freed.has(uuid));
   });
   return [...detached, ...others];
+}
+
+/** A change of one row; another row under the same name is another matter. */
+function refusalKey(change: PortChange): string {
+  return change.kind === 'attach' ? `attach ${change.wanted.netdev}` : `${change.kind} ${change.row.portUuid}`;
 }
 
 /** `<kind> <netdev>` */

@@ -5,7 +5,7 @@ import { fieldsFingerprint, markKeys } from './marks.ts';
 
 /** One column that is not as wanted, spelled as in the schema; values as a person reads them. */
 export interface Difference {
-  readonly column: 'tag' | 'trunks' | 'vlan_mode' | 'mtu_request';
+  readonly column: 'tag' | 'trunks' | 'vlan_mode';
   readonly wanted: string;
   readonly got: string;
 }
@@ -19,7 +19,6 @@ export function settingsDiffer(wanted: WantedPort, row: ObservedPort): Differenc
     ...compare('tag', wanted.tag, row.tag),
     ...compare('trunks', wanted.trunks, row.trunks),
     ...compare('vlan_mode', vlanModeOf(wanted), row.vlanMode),
-    ...(wanted.mtu === null ? [] : compare('mtu_request', wanted.mtu, row.mtuRequest)),
   ];
 }
 

@@ -1,7 +1,7 @@
 /** Changes as one guarded OVSDB transaction. Never an `update` of `Bridge.ports`: others plug at the same time. */
 import { vlanModeOf } from '../model/port.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
-import type { Condition, Operation, Row, UuidAtom, Value } from '../ovsdb/wire.ts';
+import type { Operation, Row, UuidAtom, Value } from '../ovsdb/wire.ts';
 import { fieldsFingerprint, interfaceMarks, markKeys, portMarks } from './marks.ts';
 import type { PortChange } from './plan.ts';
 import { uuidV5 } from './uuid-v5.ts';
@@ -107,6 +107,19 @@ function portRow(wanted: WantedPort, interfaceUuid: string, context: Transaction
   };
 }
 
+/** The row as it is, under its new name: VLAN and keys stay whoever set them. */
+function renamedRow(wanted: WantedPort, row: ObservedPort, context: TransactionContext): Row {
+  const marks = new Map([...row.portIds, ...portMarks(wanted), [markKeys.txn, context.txn]]);
+  return {
+    name: wanted.rowName,
+    interfaces: ['uuid', row.interfaceUuid],
+    external_ids: ['map', [...marks]],
+    ...(row.tag === null ? {} : { tag: row.tag }),
+    ...(row.trunks.length === 0 ? {} : { trunks: ['set', [...row.trunks]] satisfies Value }),
+    ...(row.vlanMode === null ? {} : { vlan_mode: row.vlanMode }),
+  };
+}
+
 function adopt({ wanted, row }: PortChange & { kind: 'adopt' }, context: TransactionContext): Operation[] {
   return [
     waitForRow('Port', '_uuid', ['uuid', row.portUuid]),
@@ -146,9 +159,8 @@ function replace(
       until: '==',
       rows: [{ qos: ['set', []], other_config: ['map', []] }],
     },
-    { op: 'insert', table: 'Port', uuid: insertedPortUuid(seed), row: portRow(wanted, row.interfaceUuid, context) },
+    { op: 'insert', table: 'Port', uuid: insertedPortUuid(seed), row: renamedRow(wanted, row, context) },
     setMarks('Interface', row.interfaceUuid, interfaceMarks(wanted, context.cluster)),
-    ...requestMtu(row, wanted.mtu),
     {
       op: 'mutate',
       table: 'Bridge',
@@ -162,7 +174,7 @@ function replace(
 }
 
 function setColumns({ wanted, row }: PortChange & { kind: 'set' }, context: TransactionContext): Operation[] {
-  const { tag, trunks, mtu } = wanted;
+  const { tag, trunks } = wanted;
   return [
     waitForRow('Port', '_uuid', ['uuid', row.portUuid]),
     {
@@ -179,14 +191,7 @@ function setColumns({ wanted, row }: PortChange & { kind: 'set' }, context: Tran
         [markKeys.fields, fieldsFingerprint(wanted)],
       ]),
     ),
-    ...requestMtu(row, mtu),
   ];
-}
-
-function requestMtu(row: ObservedPort, mtu: number | null): Operation[] {
-  if (mtu === null) return [];
-  const where: Condition[] = [['_uuid', '==', ['uuid', row.interfaceUuid]]];
-  return [{ op: 'update', table: 'Interface', where, row: { mtu_request: mtu } }];
 }
 
 /** Removing the port from its bridge is enough: Port and Interface are not root tables and go with the reference. */

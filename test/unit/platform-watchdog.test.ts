@@ -16,7 +16,8 @@ describe('the watchdog', () => {
   beforeEach(() => {
     clock = sinon.useFakeTimers();
     abort = new AbortController();
-    sinon.reset();
+    // Each by itself: a `sinon.restore` in another file makes `sinon.reset` forget them.
+    for (const stub of [healthy, sendBeat, onMissedBeat]) stub.reset();
     healthy.returns(true);
     sendBeat.resolves();
   });

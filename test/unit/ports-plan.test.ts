@@ -280,7 +280,7 @@ describe('the plan', () => {
     it('replaces what Proxmox VE plugged and what the agent made, columns and marks with it', () => {
       for (const row of [rowOf('veth100i0', { tag: 99 }), markedRowOf(wanted), attachedRowOf(wanted)]) {
         assert.deepEqual(plan(worldOf([renamed], [row], 'veth100i0')), {
-          changes: [{ kind: 'replace', wanted: renamed, row }],
+          changes: [{ kind: 'replace', wanted: renamed, row, after: [] }],
           problems: [],
           drift: [],
         });

@@ -88,7 +88,7 @@ describe('the transaction', () => {
                 ['port-name', 'vi100'],
                 ['vm-id', '100'],
                 ['txn', 't1'],
-                ['fields', 'b7fab33f1cb34449'],
+                ['fields', '9ab457064c521099'],
               ],
             ],
             tag: 10,
@@ -171,10 +171,15 @@ describe('the transaction', () => {
     );
   });
 
-  it('that replaces: a row that loses nothing waited for, the same Interface under a new name', () => {
+  it('that replaces: a row that loses nothing waited for, the same Interface, VLAN and keys under a new name', () => {
     const wanted = wantedOf(100, 0, { tag: 10, trunks: [20], mtu: 9000, mode: 'port' });
-    const row = markedRowOf(wantedOf(100));
-    const { operations, nextCfgIndex } = build({ kind: 'replace', wanted, row });
+    const row = rowOf('veth100i0', {
+      tag: 99,
+      trunks: [20],
+      vlanMode: 'native-untagged',
+      portIds: new Map([['fabric', 'x']]),
+    });
+    const { operations, nextCfgIndex } = build({ kind: 'replace', wanted, row, after: [] });
     assert.deepEqual(
       operations,
       frame(
@@ -198,14 +203,14 @@ describe('the transaction', () => {
             external_ids: [
               'map',
               [
+                ['fabric', 'x'],
                 ['owner', 'dev.ovs.PortAgent1'],
                 ['port-name', 'vi100'],
                 ['vm-id', '100'],
                 ['txn', 't1'],
-                ['fields', fieldsFingerprint(wanted)],
               ],
             ],
-            tag: 10,
+            tag: 99,
             trunks: ['set', [20]],
             vlan_mode: 'native-untagged',
           },
@@ -215,12 +220,6 @@ describe('the transaction', () => {
           ['iface-status', 'active'],
           ['vm-id', '100'],
         ]),
-        {
-          op: 'update',
-          table: 'Interface',
-          where: [['_uuid', '==', ['uuid', row.interfaceUuid]]],
-          row: { mtu_request: 9000 },
-        },
         {
           op: 'mutate',
           table: 'Bridge',
@@ -243,7 +242,7 @@ describe('the transaction', () => {
       return { kind: 'set', wanted, row, differences: settingsDiffer(wanted, row), drift: true };
     };
 
-    it('writes the VLAN columns, the mtu and what it set, into rows that are waited for, and nothing else', () => {
+    it('writes the VLAN columns and what it set, into rows that are waited for, and nothing else', () => {
       const wanted = wantedOf(100, 0, { tag: 10, trunks: [20, 30], mtu: 9000 });
       const change = set(wanted, { tag: 20 });
       const { operations, nextCfgIndex } = build(change);
@@ -261,12 +260,6 @@ describe('the transaction', () => {
             ['txn', 't1'],
             ['fields', fieldsFingerprint(wanted)],
           ]),
-          {
-            op: 'update',
-            table: 'Interface',
-            where: [['_uuid', '==', ['uuid', change.row.interfaceUuid]]],
-            row: { mtu_request: 9000 },
-          },
           bump,
           look,
         ),
@@ -322,11 +315,11 @@ describe('the transaction', () => {
       attach(wantedOf(100)),
       { kind: 'adopt', wanted: wantedOf(101), row: rowOf('veth101i0') },
       { kind: 'detach', port: null, row: rowOf('veth102i0') },
-      { kind: 'replace', wanted: wantedOf(103, 0, { mode: 'port', mtu: 9000 }), row: rowOf('veth103i0') },
+      { kind: 'replace', wanted: wantedOf(103, 0, { mode: 'port', mtu: 9000 }), row: rowOf('veth103i0'), after: [] },
       { kind: 'set', wanted: wantedOf(104, 0, { mtu: 9000 }), row: rowOf('veth104i0'), differences: [], drift: false },
     );
     const updated = operations.flatMap((operation) => (operation.op === 'update' ? Object.keys(operation.row) : []));
-    assert.deepEqual([...new Set(updated)].sort(), ['mtu_request', 'tag', 'trunks', 'vlan_mode']);
+    assert.deepEqual([...new Set(updated)].sort(), ['tag', 'trunks', 'vlan_mode']);
     assert.deepEqual(
       operations.filter(({ op }) => op === 'delete'),
       [],

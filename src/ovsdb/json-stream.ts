@@ -15,6 +15,8 @@ export class JsonStream {
   /** What has come of a message that is not complete: the first `#heldBytes` of `#held`, which grows by doubling. */
   #held = nothing;
   #heldBytes = 0;
+  /** First byte, in the chunk being scanned, of the message under way. */
+  #begin = 0;
   #depth = 0;
   #inString = false;
   #escaped = false;
@@ -31,31 +33,50 @@ export class JsonStream {
    */
   *push(chunk: Uint8Array): Generator<unknown, void, undefined> {
     let start = 0;
-    for (let i = 0; i < chunk.length; i++) {
+    for (let end = this.#scan(chunk, start); end !== -1; end = this.#scan(chunk, start)) {
+      yield this.#parse(this.#join(chunk.subarray(this.#begin, end)));
+      start = end;
+    }
+    if (this.#begin < chunk.length) this.#hold(chunk.subarray(this.#begin));
+  }
+
+  /**
+   * Where the message that reaches into `chunk` at `from` ends, or -1; `#begin` is where its bytes in this chunk begin.
+   * The state lives in locals while it runs: this loop sees every byte.
+   */
+  #scan(chunk: Uint8Array, from: number): number {
+    const { nestingMax } = this.#limits;
+    let begin = from;
+    let depth = this.#depth;
+    let inString = this.#inString;
+    let escaped = this.#escaped;
+    let end = -1;
+    for (let i = from; i < chunk.length && end === -1; i++) {
       const byte = chunk[i] as number;
-      if (this.#inString) {
-        if (this.#escaped) this.#escaped = false;
-        else if (byte === backslash) this.#escaped = true;
-        else if (byte === quoteByte) this.#inString = false;
+      if (inString) {
+        if (escaped) escaped = false;
+        else if (byte === backslash) escaped = true;
+        else if (byte === quoteByte) inString = false;
       } else if (byte === quoteByte) {
-        this.#inString = true;
-        if (this.#depth === 0) throw notJsonRpc('a string outside any object');
+        inString = true;
+        if (depth === 0) throw notJsonRpc('a string outside any object');
       } else if (byte === 0x7b || byte === 0x5b) {
-        if (++this.#depth > this.#limits.nestingMax) throw notJsonRpc(`nesting deeper than ${this.#limits.nestingMax}`);
+        if (++depth > nestingMax) throw notJsonRpc(`nesting deeper than ${nestingMax}`);
       } else if (byte === 0x7d || byte === 0x5d) {
-        if (--this.#depth < 0) throw notJsonRpc('a closing bracket without an opening one');
-        if (this.#depth === 0) {
-          yield this.#parse(this.#join(chunk.subarray(start, i + 1)));
-          start = i + 1;
-        }
-      } else if (this.#depth === 0) {
+        if (--depth < 0) throw notJsonRpc('a closing bracket without an opening one');
+        if (depth === 0) end = i + 1;
+      } else if (depth === 0) {
         if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) {
           throw notJsonRpc(`byte 0x${byte.toString(16).padStart(2, '0')} between messages`);
         }
-        start = i + 1;
+        begin = i + 1;
       }
     }
-    if (start < chunk.length) this.#hold(chunk.subarray(start));
+    this.#begin = begin;
+    this.#depth = depth;
+    this.#inString = inString;
+    this.#escaped = escaped;
+    return end;
   }
 
   /** The whole message. One that came in one chunk, as nearly all do, is not copied. */

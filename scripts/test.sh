@@ -36,7 +36,8 @@ cd "$(dirname "$0")/.." || exit 1
 need_root_and_node
 need_packages ovs-vswitchd:openvswitch-switch dbus-daemon:dbus-daemon dbus-send:dbus-bin busctl:systemd gdbus:libglib2.0-bin \
     ip:iproute2 ping:iputils-ping flock:util-linux strace:strace shellcheck:shellcheck python3:python3 setpriv:util-linux \
-    /usr/lib/python3/dist-packages/dbus/__init__.py:python3-dbus unshare:util-linux ethtool:ethtool
+    /usr/lib/python3/dist-packages/dbus/__init__.py:python3-dbus \
+    /usr/lib/python3/dist-packages/ovs/__init__.py:python3-openvswitch openssl:openssl unshare:util-linux ethtool:ethtool
 case " $* " in *' node '*) need_packages debootstrap:debootstrap systemd-nspawn:systemd-container ;; esac
 need_build
 

@@ -4,7 +4,7 @@ import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** `script` lies in test/conformance. Debian's openvswitch-switch depends on the library that it imports. */
+/** `script` lies in test/conformance. It imports Debian's python3-openvswitch. */
 export function pythonJudge(script: string): (question: unknown) => Promise<unknown> {
   let child: ChildProcessWithoutNullStreams;
   let answers: AsyncIterator<string>;
@@ -20,7 +20,7 @@ export function pythonJudge(script: string): (question: unknown) => Promise<unkn
   return async (question) => {
     child.stdin.write(`${JSON.stringify(question)}\n`);
     const answer = await answers.next();
-    if (answer.done === true) throw new Error(`${script} has ended`);
+    if (answer.done === true) throw new Error(`${script} has ended; is python3-openvswitch installed?`);
     return JSON.parse(answer.value) as unknown;
   };
 }

@@ -1,7 +1,7 @@
 /**
- * One port committed by the agent's own code, against the same operations as ready-made bytes on a socket. Each side has
- * a switch to itself, so that neither pays for what the other's change makes monitors do. A sample is the mean of some
- * commits right after one another, as when guests start together: warm, and no pause in which either side grows cold.
+ * One port committed by the agent's own code, against the same operations as ready-made bytes on a socket. Both work on
+ * one switch, as on a node: the agent's monitor and `ovs-vswitchd` are connected, whoever transacts. A sample is the mean
+ * of some commits right after one another, as when guests start together.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,7 +30,7 @@ import { withCleanup } from './cleanup.ts';
 import type { Later } from './cleanup.ts';
 import { interleave } from './measure.ts';
 import type { Side } from './measure.ts';
-import { connectRaw, monitorBytes, requestBytes, transactBytes } from './raw-ovsdb.ts';
+import { connectRaw, transactBytes } from './raw-ovsdb.ts';
 import type { RawReply } from './raw-ovsdb.ts';
 
 const rounds = 60;
@@ -48,60 +48,51 @@ export const commitBenchmark: Benchmark = {
   about: 'one warm commit, ledger block apart, against a raw JSON-RPC transact',
   run: ({ signal, progress }) =>
     withCleanup(async (later) => {
+      const node = await startNode(later, 'with ovs-vswitchd');
+      const alone = await startNode(later, 'database alone');
+      const unwatched = await startSwitchWithBridge(later, 'database alone');
       const sides = [
-        await agentSide(later, 'database alone'),
-        await rawSide(later, 'plain', 'database alone'),
-        await rawSide(later, 'monitored', 'database alone'),
-        await clientSide(later),
-        await agentSide(later, 'with ovs-vswitchd'),
-        await rawSide(later, 'plain', 'with ovs-vswitchd'),
-        await rawSide(later, 'monitored', 'with ovs-vswitchd'),
-        await appliedSide(later),
+        agentSide(node),
+        await rawSide(later, node.observed),
+        clientSide(node),
+        appliedSide(node),
+        agentSide(alone),
+        await rawSide(later, alone.observed),
+        await rawSide(later, unwatched),
       ];
-      const [
-        committed = [],
-        floor = [],
-        monitored = [],
-        client = [],
-        beside = [],
-        floorBeside = [],
-        monitoredBeside = [],
-        applied = [],
-      ] = await interleave(sides, {
-        rounds,
-        warmUpRounds,
-        rest: () => sleep(restMs),
-        onRound: (round) => {
-          progress(`round ${round + 1} of ${rounds}`);
-        },
-        signal,
-      });
+      const [committed = [], floor = [], client = [], applied = [], ours = [], watched = [], bare = []] =
+        await interleave(sides, {
+          rounds,
+          warmUpRounds,
+          rest: () => sleep(restMs),
+          onRound: (round) => {
+            progress(`round ${round + 1} of ${rounds}`);
+          },
+          signal,
+        });
       return resultOf({
         name: 'commit',
         clock: 'committed',
         unit: 'ms',
         warmUpRounds,
         subject: { what: '`Committer.commit` of one port, ledger block apart', samples: committed },
-        rival: { what: 'the same operations as ready-made bytes on a socket', samples: floor },
+        rival: { what: 'the same operations as ready-made bytes on a socket, on the same switch', samples: floor },
         target: { kind: 'ratio', atMost: ratioMax },
         information: [
-          // What a client pays for a replica before its own first instruction: the server serves the monitor first.
-          informationOf('the ready-made bytes on a socket that keeps the same monitor', 'committed', 'ms', monitored),
           informationOf('`OvsdbClient.transact` alone, operations ready-made', 'committed', 'ms', client),
-          informationOf('`Committer.commit` while `ovs-vswitchd` applies the one before', 'committed', 'ms', beside),
-          informationOf('ready-made bytes while `ovs-vswitchd` applies the one before', 'committed', 'ms', floorBeside),
-          informationOf('the same on a connection that also keeps a monitor', 'committed', 'ms', monitoredBeside),
           informationOf('`Committer.commit` until `ovs-vswitchd` has applied it', 'applied', 'ms', applied),
+          informationOf('`Committer.commit` on a database without `ovs-vswitchd`', 'committed', 'ms', ours),
+          informationOf('ready-made bytes on that database', 'committed', 'ms', watched),
+          informationOf('ready-made bytes on a database that nobody monitors', 'committed', 'ms', bare),
         ],
       });
     }),
 };
 
 /** The way a hook's change takes through the service, from the plan's result on. */
-async function agentSide(later: Later, daemon: Daemon): Promise<Side> {
-  const { committer, view, untilApplied } = await startCommitter(later, daemon);
+function agentSide({ committer, view, observed: { untilApplied } }: Node): Side {
   return {
-    name: `agent, ${daemon}`,
+    name: 'agent',
     async sample() {
       const wanted = nextPorts();
       const elapsedMs = await meanMs(
@@ -117,8 +108,7 @@ async function agentSide(later: Later, daemon: Daemon): Promise<Side> {
 }
 
 /** The same, with the wait for `ovs-vswitchd` on the clock, as the service itself waits. */
-async function appliedSide(later: Later): Promise<Side> {
-  const { committer, view, untilApplied } = await startCommitter(later, 'with ovs-vswitchd');
+function appliedSide({ committer, view, observed: { untilApplied } }: Node): Side {
   return {
     name: 'applied',
     async sample() {
@@ -139,8 +129,7 @@ async function appliedSide(later: Later): Promise<Side> {
 }
 
 /** The client without what the agent builds on it. */
-async function clientSide(later: Later): Promise<Side> {
-  const { client, committer, view, untilApplied } = await startCommitter(later, 'database alone');
+function clientSide({ client, committer, view, observed: { untilApplied } }: Node): Side {
   return {
     name: 'client',
     async sample() {
@@ -157,23 +146,20 @@ async function clientSide(later: Later): Promise<Side> {
   };
 }
 
-/** `monitored`: with a monitor of the agent's own tables, as whoever keeps a replica has one. */
-async function rawSide(later: Later, kind: 'plain' | 'monitored', daemon: Daemon): Promise<Side> {
-  const { ovs, untilApplied } = await startSwitchWithBridge(later, daemon);
+async function rawSide(later: Later, { ovs, untilApplied }: ObservedSwitch): Promise<Side> {
   const raw = await connectRaw(ovs.socketPath);
   later(() => {
     raw.close();
     return undefined;
   });
-  await raw.exchange(requestBytes(0, 'lock', [switchLock]));
-  if (kind === 'monitored') await raw.exchange(monitorBytes(0, switchTables));
   let id = 0;
   return {
-    name: `raw ${kind}, ${daemon}`,
+    name: 'raw',
     async sample() {
       const attached = nextPorts().map(attachOperations);
       const elapsedMs = await meanMs(
-        attached.map(({ operations }) => transactBytes(++id, operations)),
+        // The lock is the agent's, so that only the agent can assert it.
+        attached.map(({ operations }) => transactBytes(++id, withoutAssert(operations))),
         (bytes) => raw.exchange(bytes),
         (replies) => {
           for (const reply of replies) resultsOf(reply);
@@ -190,6 +176,10 @@ async function rawSide(later: Later, kind: 'plain' | 'monitored', daemon: Daemon
       return elapsedMs;
     },
   };
+}
+
+function withoutAssert(operations: readonly Operation[]): Operation[] {
+  return operations.filter(({ op }) => op !== 'assert');
 }
 
 /** The mean of all but the first, which comes out of a pause: one right after the other. `settle` is not on the clock. */
@@ -209,18 +199,18 @@ async function meanMs<T, R>(
   return elapsedMs / (inputs.length - 1);
 }
 
-interface Started {
-  readonly untilApplied: () => Promise<void>;
+interface Node {
+  readonly observed: ObservedSwitch;
   readonly client: OvsdbClient<SwitchTables>;
   readonly view: SwitchView;
   readonly committer: Committer;
 }
 
 /** The agent's modules as `agent.ts` wires them, on a switch of their own. */
-async function startCommitter(later: Later, daemon: Daemon): Promise<Started> {
-  const { ovs, untilApplied } = await startSwitchWithBridge(later, daemon);
+async function startNode(later: Later, daemon: Daemon): Promise<Node> {
+  const observed = await startSwitchWithBridge(later, daemon);
   const client = new OvsdbClient({
-    remotes: ovsdbRemotes(ovs.endpoint),
+    remotes: ovsdbRemotes(observed.ovs.endpoint),
     timers: systemTimers,
     database: 'Open_vSwitch',
     tables: switchTables,
@@ -251,7 +241,7 @@ async function startCommitter(later: Later, daemon: Daemon): Promise<Started> {
     return undefined;
   });
   await waitFor('the lock', () => client.problem === null && client.lockHeld);
-  return { client, view, committer, untilApplied };
+  return { observed, client, view, committer };
 }
 
 async function detachAll(ports: readonly WantedPort[], committer: Committer, view: SwitchView): Promise<void> {
@@ -272,10 +262,7 @@ function attachOperations(wanted: WantedPort): { seed: string; operations: Opera
   return { seed, operations };
 }
 
-/**
- * `committed` is the database's answer, so that it is measured on the database alone; `ovs-vswitchd`, which reads and writes
- * in the same `ovsdb-server` while it applies, is measured beside it.
- */
+/** `ovs-vswitchd` reads and writes in the same `ovsdb-server` while it applies what was committed before. */
 type Daemon = 'database alone' | 'with ovs-vswitchd';
 
 interface ObservedSwitch {

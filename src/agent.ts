@@ -27,6 +27,7 @@ import { readConfigFile } from './platform/config-file.ts';
 import { ContainerNames } from './platform/container-names.ts';
 import { Bus } from './platform/dbus/bus.ts';
 import { systemBusAddress } from './platform/dbus/address.ts';
+import { watchFiles } from './platform/file-watch.ts';
 import { acquireFlock } from './platform/flock.ts';
 import { GuestLocks } from './platform/guest-locks.ts';
 import { GuestFiles, readClusterName } from './platform/guest-files.ts';
@@ -327,7 +328,7 @@ async function serveOnBus(
   face.emitter = createEmitter(bus, objectPath, served);
 }
 
-/** What goes on beside the calls: the spool, SIGHUP, the watchdog. */
+/** What goes on beside the calls: the spool, SIGHUP, the interfaces file, the watchdog. */
 function keepWatch(
   { config, node, log, troubles, stopSignal, closers }: Context,
   engine: PortEngine,
@@ -342,7 +343,12 @@ function keepWatch(
     engine.wake('SIGHUP');
   };
   process.on('SIGHUP', onHangup);
+  // `interfaces.new` holds Proxmox VE's changes that nobody applied yet.
+  const unwatch = watchFiles([config.interfaces_path, `${config.interfaces_path}.new`], () => {
+    engine.onInterfacesChanged();
+  });
   closers.push(() => {
+    unwatch();
     clearInterval(spoolTimer);
     process.off('SIGHUP', onHangup);
   });

@@ -205,6 +205,11 @@ export class PortEngine {
     this.#runner.touch(touched, 'devices changed');
   }
 
+  /** Somebody, perhaps this service, wrote the interfaces file. */
+  onInterfacesChanged(): void {
+    this.#listing.request();
+  }
+
   /**
    * A call of the hookscript. Answers the line for the task log, also when something is in the way: a hook cannot do
    * anything about it, and what is missing now is put right when the world changes.

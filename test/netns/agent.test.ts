@@ -87,6 +87,18 @@ describe('the service on real devices', function () {
       assert.equal((await w.cli('list')).stdout, 'vi100\nvi101\nvi102\nvi103');
     });
 
+    it('puts the block right again soon after somebody else wrote the file', async () => {
+      const w = world();
+      const whole = await readFile(w.interfacesPath, 'utf8');
+      // Proxmox VE drops the markers when it writes; here somebody took the stanza of a living port out as well.
+      const left = whole.replaceAll(/^# (?:BEGIN|END) .*\n\n?/gm, '').replace(/iface vi102 [^]*?\n\n/, '');
+      assert.ok(!left.includes('vi102'));
+      await writeFile(w.interfacesPath, left);
+      await waitFor('the block', async () => (await readFile(w.interfacesPath, 'utf8')).includes('vi102'));
+      // An empty line that stood before the block is nobody's now, and stays.
+      assert.equal((await readFile(w.interfacesPath, 'utf8')).trimEnd(), whole.trimEnd());
+    });
+
     it('has written every change down, verifiably', async () => {
       const w = world();
       assert.match(await w.ledgerVerdict(), /^VALID: \d+ blocks/);

@@ -250,6 +250,56 @@ describe('the hookscript', () => {
     });
   });
 
+  describe('called by a drop-in', () => {
+    const phasesHeard = async (...calls: readonly (readonly string[])[]): Promise<string[]> => {
+      const heard: string[] = [];
+      await serve((call) => {
+        heard.push(String(call.body[1]));
+        return answer('CT 100: no nics')();
+      });
+      for (const args of calls) assert.equal((await run(args)).exitCode, 0);
+      return heard;
+    };
+
+    it('tells of a phase that no hookscript was called at', async () => {
+      assert.deepEqual(await phasesHeard(['100', 'pre-start', 'drop-in'], ['100', 'post-start', 'drop-in']), [
+        'pre-start',
+        'post-start',
+      ]);
+    });
+
+    it('keeps still when the hookscript was just heard at that phase; the hookscript itself always speaks', async () => {
+      const heard = await phasesHeard(
+        ['100', 'pre-start'],
+        ['100', 'pre-start', 'drop-in'],
+        ['100', 'post-start', 'drop-in'],
+        ['100', 'post-start'],
+        ['101', 'post-start', 'drop-in'],
+      );
+      assert.deepEqual(heard, ['pre-start', 'post-start', 'post-start', 'post-start']);
+    });
+
+    it('speaks when the answer is old, or its mark makes no sense', async () => {
+      await mkdir(join(folder, 'run'));
+      const uptime = Number.parseInt(await readFile('/proc/uptime', 'utf8'), 10);
+      for (const mark of [`${uptime - 6} pre-start\n`, `${uptime + 60} pre-start\n`, '', 'pre-start\n']) {
+        await writeFile(join(folder, 'run/answered-100'), mark);
+        assert.deepEqual(await phasesHeard(['100', 'pre-start', 'drop-in']), ['pre-start'], JSON.stringify(mark));
+        service?.close();
+      }
+    });
+
+    it('takes 300 ms of a start at most, and nothing when a call of that start has failed', async () => {
+      await serve(never);
+      const first = await run(['100', 'pre-start', 'drop-in']);
+      const second = await run(['100', 'post-start', 'drop-in']);
+      assert.deepEqual([first.exitCode, second.exitCode], [0, 0]);
+      assert.ok(first.elapsedMs < 300 + slackMs, `took ${first.elapsedMs} ms`);
+      assert.deepEqual([second.stdout, second.stderr], ['', '']);
+      assert.equal((await spooled()).length, 1);
+    });
+  });
+
   describe('at pre-start without the service', () => {
     it('removes the rows that carry our owner and this vm-id, and no others', async () => {
       const ovs = await startPrivateSwitch({ vswitchd: false });

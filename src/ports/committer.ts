@@ -181,16 +181,16 @@ export class Committer {
     } catch (error) {
       // Refused as a whole, or never sent: the outcome is known.
       if (!isRetryable(error) || this.#options.switch.problem === error) throw error;
-      await this.#lookForLost(seeded, toAgentError(error));
+      await this.#lookForLost(seeded, txn, toAgentError(error));
       return { nextCfg: nextCfgIndex === null ? null : this.#options.view.nextCfg };
     }
   }
 
   /** The reply was lost, the transaction perhaps not. Never repeated blindly: the replica says which. */
-  async #lookForLost(seeded: readonly SeededChange[], lost: AgentError): Promise<void> {
+  async #lookForLost(seeded: readonly SeededChange[], txn: string, lost: AgentError): Promise<void> {
     const { view, clock } = this.#options;
     await this.#waitUntil(() => this.#options.switch.problem === null, lookDeadlineMs, clock, lost.message);
-    if (!seeded.every((change) => landed(change, view))) throw lost;
+    if (!seeded.every((change) => landed(change, txn, view))) throw lost;
   }
 
   #waitUntil(condition: () => boolean, deadlineMs: number, clock: Clock, message: string): Promise<void> {

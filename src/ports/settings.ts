@@ -11,15 +11,26 @@ export interface Difference {
 }
 
 type Setting = string | number | readonly number[] | null;
+type Settings = Readonly<Record<Difference['column'], Setting>>;
 
 export function settingsDiffer(wanted: WantedPort, row: ObservedPort): Difference[] {
-  const compare = (column: Difference['column'], want: Setting, got: Setting): Difference[] =>
-    String(want) === String(got) ? [] : [{ column, wanted: text(want), got: text(got) }];
-  return [
-    ...compare('tag', wanted.tag, row.tag),
-    ...compare('trunks', wanted.trunks, row.trunks),
-    ...compare('vlan_mode', vlanModeOf(wanted), row.vlanMode),
-  ];
+  const [want, got] = [settingsOf({ ...wanted, vlanMode: vlanModeOf(wanted) }), settingsOf(row)];
+  return (Object.keys(want) as Difference['column'][]).flatMap((column) =>
+    String(want[column]) === String(got[column])
+      ? []
+      : [{ column, wanted: text(want[column]), got: text(got[column]) }],
+  );
+}
+
+/** A column of a row as `Difference` has it; null for a column that the agent never sets. */
+export function readSetting(row: ObservedPort, column: string): string | null {
+  const settings: Readonly<Record<string, Setting>> = settingsOf(row);
+  const setting = Object.hasOwn(settings, column) ? settings[column] : undefined;
+  return setting === undefined ? null : text(setting);
+}
+
+function settingsOf({ tag, trunks, vlanMode }: Pick<ObservedPort, 'tag' | 'trunks' | 'vlanMode'>): Settings {
+  return { tag, trunks, vlan_mode: vlanMode };
 }
 
 /** The agent set these columns itself; of a row that Proxmox VE plugged, Proxmox VE did. */

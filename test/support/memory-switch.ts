@@ -151,6 +151,14 @@ export class MemorySwitch {
     this.#emit(changes);
   }
 
+  /** `ovs-vsctl clear port ROW external_ids` */
+  wipeMarks(row: string): void {
+    const found = [...this.#rows.Port].find(([, { name }]) => name === row);
+    if (found === undefined) throw new Error(`no Port ${row}`);
+    this.#rows.Port.set(found[0], { ...found[1], external_ids: new Map() });
+    this.#emit([this.#change('Port', found[0], 'modify')]);
+  }
+
   columnsOf(row: string): Required<PortColumns> & { interfaceUuid: string } {
     const port = [...this.#rows.Port.values()].find(({ name }) => name === row);
     if (port === undefined) throw new Error(`no Port ${row}`);

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import type { Block } from '../../src/ledger/block.ts';
+import { Committer } from '../../src/ports/committer.ts';
+import { blockLanded } from '../../src/ports/in-doubt.ts';
+import type { PortChange } from '../../src/ports/plan.ts';
+import { settingsDiffer } from '../../src/ports/settings.ts';
+import { SwitchView } from '../../src/ports/switch-view.ts';
+import { FakeClock, settled } from '../support/fake-clock.ts';
+import { openLedger } from '../support/ledger-fixtures.ts';
+import { MemoryLedgerStore } from '../support/memory-ledger-store.ts';
+import { MemorySwitch } from '../support/memory-switch.ts';
+import { cause, cluster, wantedOf } from '../support/ports-fixtures.ts';
+import { refusedWith } from '../support/refused.ts';
+
+const wanted = wantedOf(100, 0, { tag: 10 });
+type Kind = PortChange['kind'] | 'repair';
+
+/** A switch on which every kind of change has something to do. */
+class World {
+  readonly ovs = new MemorySwitch('ovsbr0');
+  readonly view = new SwitchView(() => this.ovs.reader);
+  readonly store = new MemoryLedgerStore();
+  #txns = 0;
+
+  constructor() {
+    this.view.apply(this.ovs.contents());
+    this.ovs.onChanges = (changes) => {
+      this.view.apply(changes);
+    };
+  }
+
+  change(kind: Kind): PortChange {
+    if (kind === 'attach') return { kind, wanted, after: [] };
+    const uuid = this.ovs.plug({ bridge: 'ovsbr0', row: 'veth100i0', tag: 20 });
+    const row = this.view.byUuid(uuid)!;
+    switch (kind) {
+      case 'adopt':
+        return { kind, wanted, row };
+      case 'replace':
+        return { kind, wanted: wantedOf(100, 0, { mode: 'port' }), row, after: [] };
+      case 'detach':
+        return { kind, port: wanted.port, row };
+      case 'set':
+      case 'repair':
+        return { kind: 'set', wanted, row, differences: settingsDiffer(wanted, row), drift: kind === 'repair' };
+    }
+  }
+
+  committer(ledger: Awaited<ReturnType<typeof openLedger>>): Committer {
+    return new Committer({
+      switch: this.ovs,
+      view: this.view,
+      recorder: ledger,
+      clock: new FakeClock(),
+      host: 'pve1',
+      cluster: () => cluster,
+      newTxn: () => `txn${++this.#txns}`,
+      onLedgerGap: assert.ifError,
+    });
+  }
+
+  /** The service dies while a change is under way: before the switch was told, or before it heard the answer. */
+  async dieDuring(change: PortChange, when: 'before' | 'after'): Promise<Block> {
+    const transact = this.ovs.transact.bind(this.ovs);
+    this.ovs.transact = async (operations) => {
+      if (when === 'after') await transact(operations);
+      return new Promise(() => undefined);
+    };
+    void this.committer(await openLedger(this.store)).commit([change], cause);
+    for (let turn = 0; turn < 20; turn++) await settled();
+    const [block, another] = (await openLedger(this.store)).inDoubt();
+    assert.ok(block !== undefined && another === undefined, 'one block is in doubt');
+    return block;
+  }
+}
+
+describe('a block in doubt', () => {
+  for (const kind of ['attach', 'adopt', 'replace', 'set', 'repair', 'detach'] as const) {
+    it(`of ${kind} is told by the switch: done, or never done`, async () => {
+      for (const when of ['before', 'after'] as const) {
+        const world = new World();
+        const block = await world.dieDuring(world.change(kind), when);
+        assert.equal(blockLanded(block, world.view), when === 'after', when);
+      }
+    });
+  }
+
+  it('of a change that was made is settled also when somebody has edited the row since', async () => {
+    for (const kind of ['set', 'repair'] as const) {
+      const world = new World();
+      const block = await world.dieDuring(world.change(kind), 'after');
+      world.ovs.edit('veth100i0', { tag: 30 });
+      assert.equal(blockLanded(block, world.view), true);
+    }
+  });
+
+  it('says that the columns are as it set them, also when somebody has wiped the marks since', async () => {
+    const world = new World();
+    const block = await world.dieDuring(world.change('set'), 'after');
+    world.ovs.wipeMarks('veth100i0');
+    assert.equal(blockLanded(block, world.view), true);
+    world.ovs.edit('veth100i0', { tag: 30 });
+    assert.equal(blockLanded(block, world.view), false);
+  });
+
+  it('of a row that is gone was not done, as far as anybody can see', async () => {
+    for (const kind of ['adopt', 'set', 'repair'] as const) {
+      const world = new World();
+      const block = await world.dieDuring(world.change(kind), 'after');
+      world.ovs.unplug('veth100i0');
+      assert.equal(blockLanded(block, world.view), false);
+    }
+  });
+
+  it('of anything but ports is nobody’s here', async () => {
+    const world = new World();
+    const block = await world.dieDuring(world.change('attach'), 'before');
+    for (const other of [{ category: 'guest' }, { action: 'failed' }, { category: 'drift', action: 'report' }]) {
+      assert.equal(blockLanded({ ...block, ...other }, world.view), null);
+    }
+  });
+});
+
+describe('a change whose reply was lost', () => {
+  it('that adopts only for the marks of the Interface is not taken for made when it was not', async () => {
+    const world = new World();
+    const { row } = world.change('adopt') as PortChange & { kind: 'adopt' };
+    const committer = world.committer(await openLedger(world.store));
+    await committer.commit([{ kind: 'adopt', wanted, row }], cause);
+    world.ovs.faults.push('lost');
+    const again = { kind: 'adopt' as const, wanted, row: world.view.byUuid(row.portUuid)! };
+    await assert.rejects(committer.commit([again], cause), refusedWith('Timeout', 'no reply'));
+  });
+});

@@ -228,6 +228,7 @@ async function startNode(later: Later, daemon: Daemon): Promise<Node> {
     onLedgerGap: (error) => {
       throw error;
     },
+    onCommitted: () => undefined,
   });
   client.listen({
     onChanges: (changes) => {

@@ -37,6 +37,8 @@ export interface CommitterOptions {
   readonly newTxn: () => string;
   /** Told when the ledger could not take a block; the guests are served all the same. */
   readonly onLedgerGap: (error: AgentError) => void;
+  /** Told once of every change that the switch has taken, whoever asked for it. */
+  readonly onCommitted: (change: PortChange) => void;
 }
 
 export interface Committed {
@@ -131,7 +133,10 @@ export class Committer {
   async #commitGroup(group: readonly Request[]): Promise<void> {
     try {
       const committed = await this.#recordAndTransact(group);
-      for (const request of group) request.resolve(committed);
+      for (const request of group) {
+        for (const change of request.changes) this.#options.onCommitted(change);
+        request.resolve(committed);
+      }
       return;
     } catch (error) {
       const [only, another] = group;

@@ -113,6 +113,9 @@ export class PortEngine {
       onLedgerGap: (error) => {
         options.events.trouble(error);
       },
+      onCommitted: (change) => {
+        this.#findings.committed(change);
+      },
     });
     const shared = { view: this.#view, links, guests, bindings: this.#bindings, committer: this.#committer };
     this.#reconciler = new Reconciler({
@@ -126,6 +129,9 @@ export class PortEngine {
       candidates: { ...options, prefixes: options.includePrefixes, names: options.containerNames },
       onChanged: () => {
         this.#listing.request();
+      },
+      onResult: (scope, result) => {
+        this.#findings.keep(scope, result);
       },
     });
     this.#handover = new Handover({ ...options, ...shared, managed: this.#managed, reconciler: this.#reconciler });
@@ -252,7 +258,6 @@ export class PortEngine {
   async reconcile(caller: Cause): Promise<PassResult> {
     await this.#committer.waitForSwitch(switchDeadlineMs);
     const result = await this.#reconciler.pass('all', caller, everythingNow);
-    this.#findings.keep('all', result);
     await this.#committer.waitApplied(result.committed, 5000);
     this.#listing.request();
     return result;
@@ -357,8 +362,7 @@ export class PortEngine {
     if (this.#options.switch.problem !== null) return true;
     try {
       await this.#settleInDoubt();
-      const result = await this.#reconciler.pass(scope, { ...reconcileCause, cause: `reconcile: ${cause}` }, patiently);
-      this.#findings.keep(scope, result);
+      await this.#reconciler.pass(scope, { ...reconcileCause, cause: `reconcile: ${cause}` }, patiently);
       // Also without a change: somebody else may have edited the file.
       if (scope === 'all') this.#listing.request();
       this.#lastTrouble = null;

@@ -4,7 +4,7 @@ import type { AgentError } from '../model/errors.ts';
 import type { PortName, Vmid } from '../model/names.ts';
 import { parseGuestPortName } from '../model/naming.ts';
 import type { Recorder } from './contracts.ts';
-import type { Drift } from './plan.ts';
+import type { Drift, PortChange } from './plan.ts';
 import type { PassResult, Scope } from './reconciler.ts';
 import { driftDraft } from './record.ts';
 import { describeDifferences } from './settings.ts';
@@ -49,14 +49,15 @@ export class Findings {
     for (const [vmid, reason] of result.unreadable) this.#unreadable.set(vmid, reason);
     forget(this.#problems, (port) => covers(scope, port));
     for (const [port, problem] of result.problems) this.#problems.set(port, problem);
-    for (const change of result.changes) {
-      if (change.kind !== 'set' || !change.drift) continue;
-      // A repair has its own block.
-      this.#options.events.drift(change.wanted.port, `${describeDifferences(change.differences)}; put back`);
-    }
     const found = new Set(result.drift.map(({ wanted }) => wanted.port));
     forget(this.#reported, (port) => covers(scope, port) && !found.has(port));
     for (const drift of result.drift) this.#report(drift);
+  }
+
+  /** A change was made. A repair of drift is told here; its block was written ahead of it. */
+  committed(change: PortChange): void {
+    if (change.kind !== 'set' || !change.drift) return;
+    this.#options.events.drift(change.wanted.port, `${describeDifferences(change.differences)}; put back`);
   }
 
   /** One block and one event, however many passes see it. */

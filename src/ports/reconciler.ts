@@ -55,6 +55,8 @@ export interface ReconcilerOptions {
   readonly candidates: CandidateOptions;
   /** A pass has changed something on the switch. */
   readonly onChanged: () => void;
+  /** What each pass found, whoever asked for it. */
+  readonly onResult: (scope: Scope, result: PassResult) => void;
 }
 
 export interface PassResult {
@@ -104,16 +106,18 @@ export class Reconciler {
     // Planned again at the last moment: while locks were looked up, another pass may have done the same.
     const plan = this.#plan(observation);
     const changes = inOrder(plan.changes, allowed).filter((change) => !this.#refused.has(refusalKey(change)));
-    const { committed, refused } = await this.#commit(changes, cause);
+    const { committed, made, refused } = await this.#commit(changes, cause);
     if (changes.length > 0) this.#options.onChanged();
     const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
     for (const [netdev, problem] of observation.unnamed) problems.set(netdev as PortName, problem);
     for (const [port, problem] of refused) problems.set(port, problem);
     this.#keepRefusals(plan.changes, problems, scope);
-    await this.#join(observation, changes, committed, scope, problems);
+    await this.#join(observation, made, committed, scope, problems);
     await this.#name(observation, problems);
     const { verdicts, unreadable } = observation;
-    return { verdicts, unreadable, changes, problems, drift: plan.drift, committed };
+    const result = { verdicts, unreadable, changes: made, problems, drift: plan.drift, committed };
+    this.#options.onResult(scope, result);
+    return result;
   }
 
   /**
@@ -123,24 +127,26 @@ export class Reconciler {
   async #commit(
     changes: readonly PortChange[],
     cause: Cause,
-  ): Promise<{ committed: Committed; refused: Map<PortName, string> }> {
+  ): Promise<{ committed: Committed; made: PortChange[]; refused: Map<PortName, string> }> {
     const { committer } = this.#options;
+    const made: PortChange[] = [];
     const refused = new Map<PortName, string>();
     let nextCfg: number | null = null;
     const outcomes = await Promise.allSettled(changes.map((change) => committer.commit([change], cause)));
-    for (const [index, outcome] of outcomes.entries()) {
-      if (outcome.status === 'fulfilled') {
+    for (const [index, change] of changes.entries()) {
+      const outcome = outcomes[index];
+      if (outcome?.status === 'fulfilled') {
+        made.push(change);
         if (outcome.value.nextCfg !== null) nextCfg = Math.max(nextCfg ?? 0, outcome.value.nextCfg);
         continue;
       }
-      const change = changes[index];
-      const error = toAgentError(outcome.reason);
-      if (change === undefined || isRetryable(error)) throw error;
+      const error = toAgentError(outcome?.reason);
+      if (isRetryable(error)) throw error;
       const port = change.kind === 'detach' ? change.port : change.wanted.port;
       if (port !== null) refused.set(port, error.message);
       if (change.kind !== 'attach') this.#refused.set(refusalKey(change), error.message);
     }
-    return { committed: { nextCfg }, refused };
+    return { committed: { nextCfg }, made, refused };
   }
 
   /** When a change that was left alone so far becomes ripe; null when none waits. */

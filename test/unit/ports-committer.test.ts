@@ -21,6 +21,7 @@ async function start(options: { recorder?: Recorder } = {}) {
   const view = new SwitchView(() => ovs.reader);
   const ledger = await openLedger(new MemoryLedgerStore());
   const gaps: AgentError[] = [];
+  const told: PortChange[] = [];
   let txns = 0;
   const committer = new Committer({
     switch: ovs,
@@ -31,6 +32,7 @@ async function start(options: { recorder?: Recorder } = {}) {
     cluster: () => cluster,
     newTxn: () => `txn${++txns}`,
     onLedgerGap: (error) => gaps.push(error),
+    onCommitted: (change) => told.push(change),
   });
   view.apply(ovs.contents());
   ovs.onChanges = (changes) => {
@@ -42,7 +44,7 @@ async function start(options: { recorder?: Recorder } = {}) {
       ({ action, data, category }: Block) =>
         `${category === 'port' ? '' : `${category} `}${action} ${JSON.stringify(data['port'] ?? data['height'] ?? '').replaceAll('"', '')}`,
     );
-  return { ovs, clock, view, ledger, gaps, committer, blocks };
+  return { ovs, clock, view, ledger, gaps, told, committer, blocks };
 }
 
 const attach = (vmid: number, bridge = 'ovsbr0'): PortChange => ({
@@ -125,6 +127,13 @@ describe('the committer', () => {
       'once together, once each',
     );
     assert.equal(written.filter((line) => line.includes('failed')).length, 4, 'three of the group and the bad one');
+  });
+
+  it('tells once of every change that was made, and of no other', async () => {
+    const { committer, told } = await start();
+    const changes = [attach(100), bad(101), attach(102)];
+    await Promise.allSettled([...changes, changes[0]!].map((change) => committer.commit([change], cause)));
+    assert.deepEqual(told, [changes[0], changes[2]]);
   });
 
   it('goes on after a failure', async () => {

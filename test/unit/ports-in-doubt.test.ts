@@ -56,6 +56,7 @@ class World {
       cluster: () => cluster,
       newTxn: () => `txn${++this.#txns}`,
       onLedgerGap: assert.ifError,
+      onCommitted: () => undefined,
     });
   }
 

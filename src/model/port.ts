@@ -38,6 +38,8 @@ export interface ObservedPort {
   readonly mtuRequest: number | null;
   readonly portIds: ReadonlyMap<string, string>;
   readonly interfaceIds: ReadonlyMap<string, string>;
+  /** Columns of the Port row that somebody has written and neither Proxmox VE nor the agent ever does; sorted. */
+  readonly foreignColumns: readonly string[];
   /** null until Open vSwitch has applied the row; -1 when it could not. */
   readonly ofport: number | null;
   /** Open vSwitch's own message about the Interface. */

@@ -120,6 +120,8 @@ export class Handover {
       if (isOurs(row) && portNameOfRow(row) === port && row.bridge === bridge) return port;
       throw new AgentError('Conflict', `${netdev} is already plugged into ${row.bridge} as ${row.rowName}`);
     }
+    const bond = view.bondOf(netdev);
+    if (bond !== null) throw new AgentError('Conflict', `${netdev} is already plugged as a member of ${bond}`);
     const link = (await links.observe([netdev])).get(netdev);
     if (link === undefined) throw new AgentError('NotFound', `network device ${netdev} does not exist on this host`);
     if (link.master !== null && link.master !== 'ovs-system') {

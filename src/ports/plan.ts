@@ -60,6 +60,8 @@ export interface PlanInput {
   /** The row that holds a netdev, on whatever bridge; and whether a Port row of that name exists. */
   readonly rowOfNetdev: (netdev: string) => ObservedPort | null;
   readonly isRowNameTaken: (rowName: string) => boolean;
+  /** The row that holds a netdev together with others. */
+  readonly bondOf: (netdev: string) => string | null;
   /** Whether a netdev of that name exists. For an internal port (`fwln`) the guest's own netdev decides. */
   readonly netdevExists: (row: ObservedPort) => boolean;
   readonly managed: ReadonlySet<BridgeName>;
@@ -81,9 +83,10 @@ export function planPorts(input: PlanInput): PortPlan {
     taken.add(wanted.port);
     if (typeof outcome === 'string') problems.push({ port: wanted.port, problem: outcome });
     else if (outcome !== null) changes.push(outcome);
-    // A new row gets its columns with it.
-    if (typeof outcome !== 'string' && outcome?.kind !== 'replace')
-      planSettings(wanted, input, { changes, problems, drift });
+    if (typeof outcome === 'string' || outcome?.kind === 'replace') continue;
+    planSettings(wanted, input, { changes, problems, drift });
+    const row = input.rowOfNetdev(wanted.netdev);
+    if (row !== null && row.rowName !== wanted.rowName) problems.push({ port: wanted.port, problem: keepsName(row) });
   }
   for (const row of stale) changes.push({ kind: 'detach', port: portNameOfRow(row), row });
   return { changes, problems, drift };
@@ -96,6 +99,8 @@ function planWanted(wanted: WantedPort, input: PlanInput, stale: readonly Observ
 }
 
 function planMissing(wanted: WantedPort, input: PlanInput, stale: readonly ObservedPort[]): PortChange | string {
+  const bond = input.bondOf(wanted.netdev);
+  if (bond !== null) return `${wanted.netdev} is plugged as a member of ${bond}, which is not ours`;
   if (!input.bridgeExists(wanted.bridge)) return `bridge ${wanted.bridge} does not exist on the switch`;
   const names = new Set([wanted.rowName, wanted.port]);
   const holders = stale.filter(({ rowName }) => names.has(rowName));
@@ -122,11 +127,20 @@ function planPresent(
       return `${wanted.netdev} is plugged as ${row.rowName}, which is not ours`;
     }
     if (isTaken(wanted.rowName)) return rowTaken(wanted);
-    return { kind: 'replace', wanted, row, after: holderOf(wanted.rowName).map(({ portUuid }) => portUuid) };
+    // They would be lost with the row; some of them, such as those of a bond, make another thing of it.
+    if (row.foreignColumns.length === 0)
+      return { kind: 'replace', wanted, row, after: holderOf(wanted.rowName).map(({ portUuid }) => portUuid) };
   }
-  const isMarked =
-    carries(row.portIds, portMarks(wanted)) && carries(row.interfaceIds, interfaceMarks(wanted, input.cluster));
-  return isMarked ? null : { kind: 'adopt', wanted, row };
+  return isMarked(wanted, row, input.cluster) ? null : { kind: 'adopt', wanted, row };
+}
+
+/** Whether the row says whose port it is. */
+export function isMarked(wanted: WantedPort, row: ObservedPort, cluster: string): boolean {
+  return carries(row.portIds, portMarks(wanted)) && carries(row.interfaceIds, interfaceMarks(wanted, cluster));
+}
+
+function keepsName({ rowName, foreignColumns }: ObservedPort): string {
+  return `its row keeps the name ${rowName}: somebody has set ${foreignColumns.join(', ')} there`;
 }
 
 function rowTaken(wanted: WantedPort): string {

@@ -18,8 +18,8 @@ import { desiredPorts, netdevsOf } from './desired.ts';
 import type { NicVerdict } from './desired.ts';
 import { Patience } from './patience.ts';
 import { isOurs } from './marks.ts';
-import { planPorts } from './plan.ts';
-import type { Drift, PortChange } from './plan.ts';
+import { isMarked, planPorts } from './plan.ts';
+import type { Drift, PortChange, PortPlan } from './plan.ts';
 import type { SwitchView } from './switch-view.ts';
 
 export type Scope = 'all' | ReadonlySet<Vmid>;
@@ -28,15 +28,18 @@ export type Scope = 'all' | ReadonlySet<Vmid>;
 export interface Urgency {
   readonly attach: boolean;
   readonly set: boolean;
+  readonly replace: boolean;
   readonly detach: boolean;
 }
 /** Events and the timer: Proxmox may be about to put right itself what looks wrong. */
-export const patiently: Urgency = { attach: false, set: false, detach: false };
+export const patiently: Urgency = { attach: false, set: false, replace: false, detach: false };
 /** Before a start and after a stop: what is left of the guest goes, but nothing is plugged behind Proxmox's back. */
-export const detachNow: Urgency = { attach: false, set: false, detach: true };
+export const detachNow: Urgency = { attach: false, set: false, replace: false, detach: true };
 /** After a start, or when a person asks: Proxmox has done its part. */
-export const everythingNow: Urgency = { attach: true, set: true, detach: true };
+export const everythingNow: Urgency = { attach: true, set: true, replace: true, detach: true };
 
+/** How often a pass looks again because somebody else changed a row meanwhile. */
+const attemptsMax = 3;
 /** `ovs-vswitchd` makes the device of an internal port while it applies the row. */
 const internalPortDeadlineMs = 1000;
 
@@ -69,6 +72,19 @@ export interface PassResult {
   readonly committed: Committed;
 }
 
+/** What became of the changes of a pass. */
+interface CarriedOut {
+  readonly plan: PortPlan;
+  readonly committed: Committed;
+  readonly made: readonly PortChange[];
+  readonly refused: ReadonlyMap<PortName, string>;
+}
+
+interface Outcome extends Omit<CarriedOut, 'plan'> {
+  /** A row was not as the plan had seen it. */
+  readonly isOutdated: boolean;
+}
+
 interface Observation {
   readonly verdicts: Map<Vmid, NicVerdict[]>;
   readonly unreadable: Map<Vmid, string>;
@@ -99,15 +115,11 @@ export class Reconciler {
     return this.#known.get(vmid) ?? null;
   }
 
-  /** Rejects when the switch refuses. What has to wait is left out; `nextRipeMs` says when to come back. */
+  /** Rejects when the switch cannot be written. What has to wait is left out; `nextRipeMs` says when to come back. */
   async pass(scope: Scope, cause: Cause, urgency: Urgency): Promise<PassResult> {
     const observation = await this.#observe(scope);
     const allowed = await this.#ripen(this.#plan(observation).changes, scope, urgency);
-    // Planned again at the last moment: while locks were looked up, another pass may have done the same.
-    const plan = this.#plan(observation);
-    const changes = inOrder(plan.changes, allowed).filter((change) => !this.#refused.has(refusalKey(change)));
-    const { committed, made, refused } = await this.#commit(changes, cause);
-    if (changes.length > 0) this.#options.onChanged();
+    const { plan, committed, made, refused } = await this.#carryOut(observation, allowed, cause);
     const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
     for (const [netdev, problem] of observation.unnamed) problems.set(netdev as PortName, problem);
     for (const [port, problem] of refused) problems.set(port, problem);
@@ -121,32 +133,51 @@ export class Reconciler {
   }
 
   /**
-   * Each change is a request of its own: they share a transaction, not a failure. What the switch refuses becomes the
-   * port's problem and is not tried again for that row; rejects when it could not be reached.
+   * Plans at the last moment (while locks were looked up, another pass may have done the same) and commits. Where the
+   * switch says that a row is not as it was seen, somebody else was quicker: it is looked at again.
    */
-  async #commit(
-    changes: readonly PortChange[],
-    cause: Cause,
-  ): Promise<{ committed: Committed; made: PortChange[]; refused: Map<PortName, string> }> {
+  async #carryOut(observation: Observation, allowed: ReadonlySet<string>, cause: Cause): Promise<CarriedOut> {
+    const made: PortChange[] = [];
+    let committed: Committed = { nextCfg: null };
+    for (let attempt = 1; ; attempt++) {
+      const plan = this.#plan(observation);
+      const changes = this.#withMarks(inOrder(plan.changes, allowed), plan.changes).filter(
+        (change) => !this.#refused.has(refusalKey(change)),
+      );
+      const outcome = await this.#commit(changes, cause);
+      if (changes.length > 0) this.#options.onChanged();
+      made.push(...outcome.made);
+      committed = later(committed, outcome.committed);
+      if (!outcome.isOutdated || attempt === attemptsMax) return { plan, committed, made, refused: outcome.refused };
+    }
+  }
+
+  /**
+   * Each change is a request of its own: they share a transaction, not a failure. What the switch refuses becomes the
+   * port's problem; rejects when it could not be reached.
+   */
+  async #commit(changes: readonly PortChange[], cause: Cause): Promise<Outcome> {
     const { committer } = this.#options;
     const made: PortChange[] = [];
     const refused = new Map<PortName, string>();
-    let nextCfg: number | null = null;
+    let committed: Committed = { nextCfg: null };
+    let isOutdated = false;
     const outcomes = await Promise.allSettled(changes.map((change) => committer.commit([change], cause)));
     for (const [index, change] of changes.entries()) {
       const outcome = outcomes[index];
       if (outcome?.status === 'fulfilled') {
         made.push(change);
-        if (outcome.value.nextCfg !== null) nextCfg = Math.max(nextCfg ?? 0, outcome.value.nextCfg);
+        committed = later(committed, outcome.value);
         continue;
       }
       const error = toAgentError(outcome?.reason);
       if (isRetryable(error)) throw error;
       const port = change.kind === 'detach' ? change.port : change.wanted.port;
       if (port !== null) refused.set(port, error.message);
-      if (change.kind !== 'attach') this.#refused.set(refusalKey(change), error.message);
+      if (error.code === 'Conflict') isOutdated = true;
+      else if (change.kind !== 'attach') this.#refused.set(refusalKey(change), error.message);
     }
-    return { committed: { nextCfg }, made, refused };
+    return { committed, made, refused, isOutdated };
   }
 
   /** When a change that was left alone so far becomes ripe; null when none waits. */
@@ -213,13 +244,14 @@ export class Reconciler {
     };
   }
 
-  #plan({ wanted, rows, links }: Observation): ReturnType<typeof planPorts> {
+  #plan({ wanted, rows, links }: Observation): PortPlan {
     const { view, managed, cluster, drift } = this.#options;
     return planPorts({
       wanted,
       rows: rows.flatMap((uuid) => view.byUuid(uuid) ?? []),
       rowOfNetdev: (netdev) => view.byNetdev(netdev),
       isRowNameTaken: (name) => view.hasRowName(name),
+      bondOf: (netdev) => view.bondOf(netdev),
       netdevExists: (row) => netdevsBehind(row).some((name) => links.has(name)),
       managed,
       bridgeExists: (bridge) => view.bridgeUuid(bridge) !== null,
@@ -239,12 +271,7 @@ export class Reconciler {
     const ripe = new Set<string>();
     for (const change of changes) {
       const key = patienceKey(change);
-      if (
-        change.kind === 'adopt' ||
-        change.kind === 'replace' ||
-        urgency[change.kind] ||
-        isAtOnce(change, freshBridges)
-      ) {
+      if (change.kind === 'adopt' || urgency[change.kind] || isAtOnce(change, freshBridges)) {
         ripe.add(key);
         continue;
       }
@@ -255,6 +282,17 @@ export class Reconciler {
     }
     this.#patience.retain(reported, (key) => scope === 'all' || belongsTo(scope, key));
     return ripe;
+  }
+
+  /** A row that waits for another name is marked meanwhile: it answers to its port name at once. */
+  #withMarks(changes: readonly PortChange[], planned: readonly PortChange[]): PortChange[] {
+    const cluster = this.#options.cluster();
+    const marked = planned.flatMap((change): PortChange[] => {
+      if (change.kind !== 'replace' || change.after.length > 0 || changes.includes(change)) return [];
+      const { wanted, row } = change;
+      return isMarked(wanted, row, cluster) ? [] : [{ kind: 'adopt', wanted, row }];
+    });
+    return [...changes, ...marked];
   }
 
   /** What was refused before and is still wanted stays the port's problem; a row that is gone is forgotten. */
@@ -355,6 +393,11 @@ function inOrder(changes: readonly PortChange[], allowed: ReadonlySet<string>): 
     return !('after' in change) || change.after.every((uuid) => freed.has(uuid));
   });
   return [...detached, ...others];
+}
+
+function later(one: Committed, other: Committed): Committed {
+  if (one.nextCfg === null || other.nextCfg === null) return one.nextCfg === null ? other : one;
+  return { nextCfg: Math.max(one.nextCfg, other.nextCfg) };
 }
 
 /** A change of one row; another row under the same name is another matter. */

@@ -6,6 +6,7 @@ import { parseGuestNetdev } from '../model/guest.ts';
 import type { BridgeName, Vmid } from '../model/names.ts';
 import type { ObservedPort } from '../model/port.ts';
 import type { ReplicaReader, RowChange } from '../ovsdb/replica.ts';
+import { foreignColumnsOf, foreignPortColumns } from './foreign-columns.ts';
 import { markKeys, ownerMark } from './marks.ts';
 
 /** Tables and columns that the engine reads, with the values they have when a schema lacks them. */
@@ -19,6 +20,7 @@ export const switchTables = {
     trunks: new Set<number>() as ReadonlySet<number>,
     vlan_mode: null as string | null,
     external_ids: new Map<string, string>() as ReadonlyMap<string, string>,
+    ...foreignPortColumns,
   },
   Interface: {
     name: '',
@@ -131,6 +133,16 @@ export class SwitchView {
     return observed?.netdev === netdev ? observed : null;
   }
 
+  /** The name of the Port row that holds this netdev together with others: a bond. */
+  bondOf(netdev: string): string | null {
+    const uuid = this.#interfaceByName.get(netdev);
+    const port = uuid === undefined ? undefined : this.#portOfInterface.get(uuid);
+    const row = port === undefined ? undefined : this.#reader().table('Port').get(port);
+    return uuid !== undefined && row !== undefined && row.interfaces.size > 1 && row.interfaces.has(uuid)
+      ? row.name
+      : null;
+  }
+
   byRowName(name: string): ObservedPort | null {
     const uuid = this.#portByName.get(name);
     return uuid === undefined ? null : this.byUuid(uuid);
@@ -188,6 +200,7 @@ export class SwitchView {
       mtuRequest: row.mtu_request,
       portIds: port.external_ids,
       interfaceIds: row.external_ids,
+      foreignColumns: foreignColumnsOf(port),
       ofport: row.ofport,
       error: row.error,
     };

@@ -2,6 +2,7 @@
 import { vlanModeOf } from '../model/port.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
 import type { Operation, Row, UuidAtom, Value } from '../ovsdb/wire.ts';
+import { withoutForeignColumns } from './foreign-columns.ts';
 import { fieldsFingerprint, interfaceMarks, markKeys, portMarks } from './marks.ts';
 import type { PortChange } from './plan.ts';
 import { uuidV5 } from './uuid-v5.ts';
@@ -110,14 +111,21 @@ function portRow(wanted: WantedPort, interfaceUuid: string, context: Transaction
 /** The row as it is, under its new name: VLAN and keys stay whoever set them. */
 function renamedRow(wanted: WantedPort, row: ObservedPort, context: TransactionContext): Row {
   const marks = new Map([...row.portIds, ...portMarks(wanted), [markKeys.txn, context.txn]]);
+  return { ...columnsOf(row), name: wanted.rowName, external_ids: ['map', [...marks]] };
+}
+
+/** Every column of a row that Proxmox VE or the agent may have set. */
+function columnsOf(row: ObservedPort): Row {
   return {
-    name: wanted.rowName,
+    name: row.rowName,
     interfaces: ['uuid', row.interfaceUuid],
-    external_ids: ['map', [...marks]],
-    ...(row.tag === null ? {} : { tag: row.tag }),
-    ...(row.trunks.length === 0 ? {} : { trunks: ['set', [...row.trunks]] satisfies Value }),
-    ...(row.vlanMode === null ? {} : { vlan_mode: row.vlanMode }),
+    external_ids: ['map', [...row.portIds]],
+    ...vlanColumnsOf(row),
   };
+}
+
+function vlanColumnsOf({ tag, trunks, vlanMode }: Pick<ObservedPort, 'tag' | 'trunks' | 'vlanMode'>): Row {
+  return { tag: tag ?? ['set', []], trunks: ['set', [...trunks]], vlan_mode: vlanMode ?? ['set', []] };
 }
 
 function adopt({ wanted, row }: PortChange & { kind: 'adopt' }, context: TransactionContext): Operation[] {
@@ -147,18 +155,11 @@ function replace(
   seed: string,
   context: TransactionContext,
 ): Operation[] {
+  const old: UuidAtom = ['uuid', row.portUuid];
+  const renamed: UuidAtom = ['uuid', insertedPortUuid(seed)];
   return [
-    waitForRow('Port', '_uuid', ['uuid', row.portUuid]),
-    // Columns that a row of ours or of Proxmox VE never has would be lost with the old row.
-    {
-      op: 'wait',
-      timeout: 0,
-      table: 'Port',
-      where: [['_uuid', '==', ['uuid', row.portUuid]]],
-      columns: ['qos', 'other_config'],
-      until: '==',
-      rows: [{ qos: ['set', []], other_config: ['map', []] }],
-    },
+    // What the new row does not take over would be lost with the old one, whoever wrote it a moment ago.
+    waitForColumns(row, { ...columnsOf(row), ...withoutForeignColumns }),
     { op: 'insert', table: 'Port', uuid: insertedPortUuid(seed), row: renamedRow(wanted, row, context) },
     setMarks('Interface', row.interfaceUuid, interfaceMarks(wanted, context.cluster)),
     {
@@ -166,22 +167,37 @@ function replace(
       table: 'Bridge',
       where: [['name', '==', row.bridge]],
       mutations: [
-        ['ports', 'delete', ['uuid', row.portUuid]],
-        ['ports', 'insert', ['uuid', insertedPortUuid(seed)]],
+        ['ports', 'delete', old],
+        ['ports', 'insert', renamed],
       ],
     },
+    ...mirrorAnew(old, renamed),
   ];
+}
+
+/** A Mirror refers to its ports weakly: without this it would go on without the one that was replaced. */
+function mirrorAnew(old: UuidAtom, renamed: UuidAtom): Operation[] {
+  return ['select_src_port', 'select_dst_port', 'output_port'].map((column) => ({
+    op: 'mutate',
+    table: 'Mirror',
+    where: [[column, 'includes', old]],
+    mutations: [
+      [column, 'delete', old],
+      [column, 'insert', renamed],
+    ],
+  }));
 }
 
 function setColumns({ wanted, row }: PortChange & { kind: 'set' }, context: TransactionContext): Operation[] {
   const { tag, trunks } = wanted;
   return [
-    waitForRow('Port', '_uuid', ['uuid', row.portUuid]),
+    // The block says what was there; whoever wrote something else a moment ago is not overwritten unsaid.
+    waitForColumns(row, vlanColumnsOf(row)),
     {
       op: 'update',
       table: 'Port',
       where: [['_uuid', '==', ['uuid', row.portUuid]]],
-      row: { tag: tag ?? ['set', []], trunks: ['set', [...trunks]], vlan_mode: vlanModeOf(wanted) ?? ['set', []] },
+      row: vlanColumnsOf({ tag, trunks, vlanMode: vlanModeOf(wanted) }),
     },
     setMarks(
       'Port',
@@ -206,6 +222,19 @@ function detach({ row }: PortChange & { kind: 'detach' }): Operation[] {
       mutations: [['ports', 'delete', ['uuid', row.portUuid]]],
     },
   ];
+}
+
+/** Refuses the transaction when the row is gone, or is not as it was seen. */
+function waitForColumns({ portUuid }: ObservedPort, columns: Row): Operation {
+  return {
+    op: 'wait',
+    timeout: 0,
+    table: 'Port',
+    where: [['_uuid', '==', ['uuid', portUuid]]],
+    columns: Object.keys(columns),
+    until: '==',
+    rows: [columns],
+  };
 }
 
 function waitForRow(table: string, column: string, value: string | UuidAtom): Operation {

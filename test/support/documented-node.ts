@@ -129,6 +129,7 @@ function viewOf(guest: Guest): Plugged {
     mtuRequest: null,
     portIds: portMarks(wanted),
     interfaceIds: interfaceMarks(wanted, host),
+    foreignColumns: [],
     ofport: guest.vmid === 102 ? 2 : 1,
     error: null,
   };

@@ -2,9 +2,11 @@
  * A second implementation of the switch's database, in memory: the operations that the port engine sends, all or none,
  * and complaints about every other. `ovs-vswitchd` is played by `apply`. Faults come on demand.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { checkTransactReply } from '../../src/ovsdb/transact.ts';
 import type { Mutation, Operation, OperationResult, Row, Value } from '../../src/ovsdb/wire.ts';
 import { AgentError } from '../../src/model/errors.ts';
+import { foreignPortColumns } from '../../src/ports/foreign-columns.ts';
 import type { SwitchChange, SwitchTables } from '../../src/ports/switch-view.ts';
 
 type TableName = keyof SwitchTables;
@@ -23,8 +25,8 @@ export interface NewPort {
   readonly interfaceIds?: Readonly<Record<string, string>>;
   /** A second Interface in the row. */
   readonly bondedWith?: string;
-  /** With a queueing discipline: a column that the agent neither sets nor monitors. */
-  readonly hasQos?: boolean;
+  /** Columns that neither Proxmox VE nor the agent sets. */
+  readonly foreign?: Partial<typeof foreignPortColumns>;
 }
 
 /** As `ovs-vsctl set port` and `set interface` change them. */
@@ -33,6 +35,7 @@ export interface PortColumns {
   readonly trunks?: readonly number[];
   readonly vlan_mode?: string | null;
   readonly mtu_request?: number | null;
+  readonly foreign?: Partial<typeof foreignPortColumns>;
 }
 
 const root = '00000000-0000-4000-8000-000000000000';
@@ -52,8 +55,6 @@ export class MemorySwitch {
     Port: new Map(),
     Interface: new Map(),
   };
-  /** Port rows with a queueing discipline. */
-  readonly #qos = new Set<string>();
   #count = 0;
   #isBusy = false;
 
@@ -112,8 +113,9 @@ export class MemorySwitch {
       trunks: new Set(port.trunks ?? []),
       vlan_mode: null,
       external_ids: new Map(Object.entries(port.portIds ?? {})),
+      ...foreignPortColumns,
+      ...port.foreign,
     });
-    if (port.hasQos === true) this.#qos.add(uuid);
     this.#rows.Bridge.set(bridge[0], { ...bridge[1], ports: new Set([...bridge[1].ports, uuid]) });
     this.#emit([
       ...interfaceUuids.map((id) => this.#change('Interface', id, 'insert')),
@@ -131,7 +133,7 @@ export class MemorySwitch {
   }
 
   /** As somebody else edits. */
-  edit(row: string, { mtu_request: mtuRequest, tag, trunks, vlan_mode: vlanMode }: PortColumns): void {
+  edit(row: string, { mtu_request: mtuRequest, tag, trunks, vlan_mode: vlanMode, foreign }: PortColumns): void {
     const found = [...this.#rows.Port].find(([, { name }]) => name === row);
     if (found === undefined) throw new Error(`no Port ${row}`);
     const [uuid, port] = found;
@@ -140,6 +142,7 @@ export class MemorySwitch {
       ...(tag === undefined ? {} : { tag }),
       ...(trunks === undefined ? {} : { trunks: new Set(trunks) }),
       ...(vlanMode === undefined ? {} : { vlan_mode: vlanMode }),
+      ...foreign,
     });
     const changes = [this.#change('Port', uuid, 'modify')];
     const [interfaceUuid = ''] = port.interfaces;
@@ -159,7 +162,7 @@ export class MemorySwitch {
     this.#emit([this.#change('Port', found[0], 'modify')]);
   }
 
-  columnsOf(row: string): Required<PortColumns> & { interfaceUuid: string } {
+  columnsOf(row: string): Required<Omit<PortColumns, 'foreign'>> & { interfaceUuid: string } {
     const port = [...this.#rows.Port.values()].find(({ name }) => name === row);
     if (port === undefined) throw new Error(`no Port ${row}`);
     const [interfaceUuid = ''] = port.interfaces;
@@ -246,9 +249,16 @@ export class MemorySwitch {
         return {};
       case 'wait': {
         const found = matching(rows, operation.table as TableName, operation.where[0]!);
-        if (operation.columns.includes('qos') && found.some((uuid) => this.#qos.has(uuid)))
-          return { error: 'timed out', details: 'the row has qos' };
-        return found.length > 0 ? {} : { error: 'timed out', details: `no such row in ${operation.table}` };
+        const [expected = {}] = operation.rows;
+        const isAsExpected = (row: object): boolean =>
+          operation.table !== 'Port' ||
+          Object.entries(decodePort(expected)).every(
+            ([column, value]) =>
+              !(column in expected) || isDeepStrictEqual((row as Record<string, unknown>)[column], value),
+          );
+        return found.some((uuid) => isAsExpected(rows[operation.table as TableName].get(uuid)!))
+          ? {}
+          : { error: 'timed out', details: `no such row in ${operation.table}` };
       }
       case 'select':
         return { rows: [...rows.Open_vSwitch.values()].map(({ next_cfg }) => ({ next_cfg })) };
@@ -262,6 +272,8 @@ export class MemorySwitch {
         return { uuid: ['uuid', uuid] };
       }
       case 'mutate': {
+        // No mirrors here.
+        if (operation.table === 'Mirror') return { count: 0 };
         const table = operation.table as TableName;
         const found =
           operation.where[0] === undefined ? [...rows[table].keys()] : matching(rows, table, operation.where[0]);
@@ -366,11 +378,12 @@ function update(rows: Store, table: TableName, uuid: string, row: Row): void {
 function decodePort(row: Row): SwitchTables['Port'] {
   return {
     name: row['name'] as string,
-    interfaces: new Set([(row['interfaces'] as ['uuid', string])[1]]),
+    interfaces: new Set(row['interfaces'] === undefined ? [] : [(row['interfaces'] as ['uuid', string])[1]]),
     tag: decodeOptional(row['tag']) as number | null,
     trunks: new Set((row['trunks'] as ['set', number[]] | undefined)?.[1]),
     vlan_mode: decodeOptional(row['vlan_mode']) as string | null,
     external_ids: decodeMap(row['external_ids']),
+    ...foreignPortColumns,
   };
 }
 

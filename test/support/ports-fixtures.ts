@@ -125,6 +125,7 @@ export function rowOf(rowName: string, more: Partial<ObservedPort> = {}): Observ
     mtuRequest: null,
     portIds: new Map(),
     interfaceIds: new Map(),
+    foreignColumns: [],
     ofport: 1,
     error: null,
     ...more,

@@ -7,6 +7,7 @@ import type { NamingMode } from '../../src/model/naming.ts';
 import type { ListedPort } from '../../src/interfaces/managed-block.ts';
 import type { Link, Links } from '../../src/ports/contracts.ts';
 import { PortEngine } from '../../src/ports/engine.ts';
+import type { PortEngineOptions } from '../../src/ports/engine.ts';
 import { FakeClock, settled } from './fake-clock.ts';
 import { openLedger } from './ledger-fixtures.ts';
 import { MemoryLedgerStore } from './memory-ledger-store.ts';
@@ -67,15 +68,28 @@ class MemoryLinks implements Links {
   }
 }
 
-export async function startEngine(
-  options: {
-    readonly drift?: 'repair' | 'report';
-    readonly namingMode?: NamingMode;
-    readonly includePrefixes?: readonly string[];
-  } = {},
-) {
+export interface TestEngineOptions {
+  readonly drift?: 'repair' | 'report';
+  readonly namingMode?: NamingMode;
+  readonly includePrefixes?: readonly string[];
+}
+
+export async function startEngine(options: TestEngineOptions = {}) {
   const ovs = new MemorySwitch('ovsbr0', 'ovsbr1');
   const clock = new FakeClock();
+  const world = await engineOn({ switch: ovs, replica: () => ovs.reader, clock }, options);
+  world.engine.onSwitchChanges(ovs.contents());
+  ovs.onChanges = (changes) => {
+    world.engine.onSwitchChanges(changes);
+  };
+  return { ...world, ovs, clock };
+}
+
+/** The engine on a switch and a clock of the caller's; everything else is in memory. */
+export async function engineOn(
+  parts: Pick<PortEngineOptions, 'switch' | 'replica' | 'clock'>,
+  options: TestEngineOptions = {},
+) {
   const links = new MemoryLinks();
   const configurations = new Map<Vmid, Guest>();
   const ledger = await openLedger(new MemoryLedgerStore());
@@ -88,8 +102,7 @@ export async function startEngine(
   const saved: { bindings: unknown; listed: readonly ListedPort[] } = { bindings: null, listed: [] };
   let txns = 0;
   const engine = new PortEngine({
-    switch: ovs,
-    replica: () => ovs.reader,
+    ...parts,
     links,
     guests: {
       read: (vmid) =>
@@ -113,7 +126,6 @@ export async function startEngine(
         return Promise.resolve();
       },
     },
-    clock,
     host: 'pve1',
     cluster: () => cluster,
     newTxn: () => `txn${++txns}`,
@@ -134,15 +146,11 @@ export async function startEngine(
       trouble: (error) => troubles.push(error),
     },
   });
-  engine.onSwitchChanges(ovs.contents());
-  ovs.onChanges = (changes) => {
-    engine.onSwitchChanges(changes);
-  };
   const configure = (guest: Guest): void => {
     configurations.set(guest.vmid, guest);
   };
   const forget = (vmid: number): void => {
     configurations.delete(parseVmid(vmid));
   };
-  return { ovs, clock, links, configure, forget, locked, unreadable, ledger, events, troubles, saved, engine };
+  return { links, configure, forget, locked, unreadable, ledger, events, troubles, saved, engine };
 }

@@ -26,6 +26,8 @@ interface World {
   readonly netdevs: ReadonlySet<string>;
   readonly bridges?: ReadonlySet<string>;
   readonly drift?: 'repair' | 'report';
+  /** Devices that a row holds together with others. */
+  readonly bonded?: ReadonlySet<string>;
 }
 
 function plan({
@@ -34,11 +36,13 @@ function plan({
   netdevs,
   bridges = new Set(['ovsbr0', 'ovsbr1', 'vmbr0']),
   drift = 'repair',
+  bonded = new Set(),
 }: World): PortPlan {
   const input: PlanInput = {
     wanted,
     rows: rows.filter(({ bridge }) => managed.has(bridge)),
     rowOfNetdev: (netdev) => rows.find((row) => row.netdev === netdev) ?? null,
+    bondOf: (netdev) => (bonded.has(netdev) ? 'bond1' : null),
     isRowNameTaken: (name) => rows.some(({ rowName }) => rowName === name),
     netdevExists: ({ netdev }) => netdevs.has(netdev),
     managed,
@@ -201,6 +205,14 @@ describe('the plan', () => {
     });
   });
 
+  it('never takes a device out of a bond, and says which', () => {
+    const { changes, problems } = plan({ ...worldOf([wanted], [], 'veth100i0'), bonded: new Set(['veth100i0']) });
+    assert.deepEqual(
+      [changes, problems],
+      [[], [{ port: 'vi100', problem: 'veth100i0 is plugged as a member of bond1, which is not ours' }]],
+    );
+  });
+
   it('gives a name to the first of two that want it, and tells the second', () => {
     const twice = boundOf('dummy0', 'vi100');
     const { changes, problems } = plan(worldOf([wanted, twice], [], 'veth100i0', 'dummy0'));
@@ -292,6 +304,20 @@ describe('the plan', () => {
       const alias = boundOf('dummy0', 'vi_dummy0', 'ovsbr0', null, 'alias');
       const row = attachedRowOf(boundOf('dummy0', 'vi_dummy0'));
       assert.deepEqual(kinds(plan(worldOf([alias], [row], 'dummy0'))), ['replace vi_dummy0']);
+    });
+
+    it('keeps one that somebody has written other columns into, marks it, looks after its columns, and says so', () => {
+      const foreignColumns = ['bond_mode', 'qos'];
+      const plugged = rowOf('veth100i0', { tag: 10, foreignColumns });
+      assert.deepEqual(plan(worldOf([renamed], [plugged], 'veth100i0')), {
+        changes: [{ kind: 'adopt', wanted: renamed, row: plugged }],
+        problems: [
+          { port: 'vi100', problem: 'its row keeps the name veth100i0: somebody has set bond_mode, qos there' },
+        ],
+        drift: [],
+      });
+      const ours = attachedRowOf(wanted, { tag: 99, foreignColumns });
+      assert.deepEqual(kinds(plan(worldOf([renamed], [ours], 'veth100i0'))), ['set veth100i0']);
     });
 
     for (const [what, rows, problem] of [
@@ -435,6 +461,7 @@ function worlds(): fc.Arbitrary<World> {
     'elsewhere',
     'unmanaged',
     'half-marked',
+    'with others’ columns',
     'misnamed',
   );
   const foreign = fc.subarray([
@@ -505,6 +532,8 @@ function rowIn(state: string, port: WantedPort): ObservedPort[] {
       return [rowOf(port.rowName, { netdev: port.netdev, bridge: 'vmbr0' as typeof ovsbr0 })];
     case 'half-marked':
       return [markedRowOf(port, { interfaceIds: new Map() })];
+    case 'with others’ columns':
+      return [attachedRowOf(port, { rowName: port.netdev, foreignColumns: ['qos'] })];
     case 'misnamed':
       return [markedRowOf(port, { portIds: new Map([...portMarks(port), ['port-name', 'vi999']]) })];
     default:

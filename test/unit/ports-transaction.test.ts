@@ -3,6 +3,7 @@ import { buildTransaction, insertedPortUuid, switchLock } from '../../src/ports/
 import type { PortChange } from '../../src/ports/plan.ts';
 import { uuidV5 } from '../../src/ports/uuid-v5.ts';
 import type { WantedPort } from '../../src/model/port.ts';
+import type { Operation, Row, UuidAtom } from '../../src/ovsdb/wire.ts';
 import { fieldsFingerprint } from '../../src/ports/marks.ts';
 import { settingsDiffer } from '../../src/ports/settings.ts';
 import { attachedRowOf, boundOf, cluster, markedRowOf, rowOf, wantedOf } from '../support/ports-fixtures.ts';
@@ -171,7 +172,7 @@ describe('the transaction', () => {
     );
   });
 
-  it('that replaces: a row that loses nothing waited for, the same Interface, VLAN and keys under a new name', () => {
+  it('that replaces: a row that loses nothing waited for; the same Interface, VLAN, keys and mirrors under a new name', () => {
     const wanted = wantedOf(100, 0, { tag: 10, trunks: [20], mtu: 9000, mode: 'port' });
     const row = rowOf('veth100i0', {
       tag: 99,
@@ -179,19 +180,49 @@ describe('the transaction', () => {
       vlanMode: 'native-untagged',
       portIds: new Map([['fabric', 'x']]),
     });
+    const asItWas: Row = {
+      name: 'veth100i0',
+      interfaces: ['uuid', row.interfaceUuid],
+      external_ids: ['map', [['fabric', 'x']]],
+      tag: 99,
+      trunks: ['set', [20]],
+      vlan_mode: 'native-untagged',
+      bond_active_slave: ['set', []],
+      bond_downdelay: 0,
+      bond_fake_iface: false,
+      bond_mode: ['set', []],
+      bond_updelay: 0,
+      cvlans: ['set', []],
+      fake_bridge: false,
+      lacp: ['set', []],
+      mac: ['set', []],
+      other_config: ['map', []],
+      protected: false,
+      qos: ['set', []],
+    };
+    const old: UuidAtom = ['uuid', row.portUuid];
+    const renamed: UuidAtom = ['uuid', insertedPortUuid('seed0')];
+    const mirrored = (column: string): Operation => ({
+      op: 'mutate',
+      table: 'Mirror',
+      where: [[column, 'includes', old]],
+      mutations: [
+        [column, 'delete', old],
+        [column, 'insert', renamed],
+      ],
+    });
     const { operations, nextCfgIndex } = build({ kind: 'replace', wanted, row, after: [] });
     assert.deepEqual(
       operations,
       frame(
-        waitForPort(row.portUuid),
         {
           op: 'wait',
           timeout: 0,
           table: 'Port',
           where: [['_uuid', '==', ['uuid', row.portUuid]]],
-          columns: ['qos', 'other_config'],
+          columns: Object.keys(asItWas),
           until: '==',
-          rows: [{ qos: ['set', []], other_config: ['map', []] }],
+          rows: [asItWas],
         },
         {
           op: 'insert',
@@ -225,10 +256,13 @@ describe('the transaction', () => {
           table: 'Bridge',
           where: [['name', '==', 'ovsbr0']],
           mutations: [
-            ['ports', 'delete', ['uuid', row.portUuid]],
-            ['ports', 'insert', ['uuid', insertedPortUuid('seed0')]],
+            ['ports', 'delete', old],
+            ['ports', 'insert', renamed],
           ],
         },
+        mirrored('select_src_port'),
+        mirrored('select_dst_port'),
+        mirrored('output_port'),
         bump,
         look,
       ),
@@ -242,14 +276,22 @@ describe('the transaction', () => {
       return { kind: 'set', wanted, row, differences: settingsDiffer(wanted, row), drift: true };
     };
 
-    it('writes the VLAN columns and what it set, into rows that are waited for, and nothing else', () => {
+    it('writes the VLAN columns and what it set, into a row that is as it was seen, and nothing else', () => {
       const wanted = wantedOf(100, 0, { tag: 10, trunks: [20, 30], mtu: 9000 });
       const change = set(wanted, { tag: 20 });
       const { operations, nextCfgIndex } = build(change);
       assert.deepEqual(
         operations,
         frame(
-          waitForPort(change.row.portUuid),
+          {
+            op: 'wait',
+            timeout: 0,
+            table: 'Port',
+            where: [['_uuid', '==', ['uuid', change.row.portUuid]]],
+            columns: ['tag', 'trunks', 'vlan_mode'],
+            until: '==',
+            rows: [{ tag: 20, trunks: ['set', [20, 30]], vlan_mode: 'native-untagged' }],
+          },
           {
             op: 'update',
             table: 'Port',

@@ -24,6 +24,11 @@ export class Patience {
     this.#since.set(key, nowMs);
   }
 
+  /** These were acted on: should one look wrong again, its time starts anew. */
+  forget(keys: Iterable<string>): void {
+    for (const key of keys) this.#since.delete(key);
+  }
+
   /** Drops keys that `belongs` claims and that were not reported again: what looked wrong has gone. */
   retain(reported: ReadonlySet<string>, belongs: (key: string) => boolean): void {
     for (const key of this.#since.keys()) if (!reported.has(key) && belongs(key)) this.#since.delete(key);

@@ -3,6 +3,7 @@
  * it, it reads the world again and does only what is missing.
  */
 import { isRetryable, toAgentError } from '../model/errors.ts';
+import type { AgentError } from '../model/errors.ts';
 import { guestNetdevName, parseGuestNetdev } from '../model/guest.ts';
 import type { Guest } from '../model/guest.ts';
 import type { BridgeName, NetdevName, PortName, Vmid } from '../model/names.ts';
@@ -20,23 +21,26 @@ import { Patience } from './patience.ts';
 import { isOurs } from './marks.ts';
 import { isMarked, planPorts } from './plan.ts';
 import type { Drift, PortChange, PortPlan } from './plan.ts';
+import { Refusals } from './refusals.ts';
 import type { SwitchView } from './switch-view.ts';
 
 export type Scope = 'all' | ReadonlySet<Vmid>;
 
-/** Which kinds of change do not wait for patience. */
+/** Which kinds of change do not wait for patience; marks never do. */
 export interface Urgency {
+  /** Somebody waits for the answer: what the switch has refused before is tried again. */
+  readonly isAsked: boolean;
   readonly attach: boolean;
   readonly set: boolean;
   readonly replace: boolean;
   readonly detach: boolean;
 }
 /** Events and the timer: Proxmox may be about to put right itself what looks wrong. */
-export const patiently: Urgency = { attach: false, set: false, replace: false, detach: false };
+export const patiently: Urgency = { isAsked: false, attach: false, set: false, replace: false, detach: false };
 /** Before a start and after a stop: what is left of the guest goes, but nothing is plugged behind Proxmox's back. */
-export const detachNow: Urgency = { attach: false, set: false, replace: false, detach: true };
+export const detachNow: Urgency = { isAsked: true, attach: false, set: false, replace: false, detach: true };
 /** After a start, or when a person asks: Proxmox has done its part. */
-export const everythingNow: Urgency = { attach: true, set: true, replace: true, detach: true };
+export const everythingNow: Urgency = { isAsked: true, attach: true, set: true, replace: true, detach: true };
 
 /** How often a pass looks again because somebody else changed a row meanwhile. */
 const attemptsMax = 3;
@@ -80,9 +84,10 @@ interface CarriedOut {
   readonly refused: ReadonlyMap<PortName, string>;
 }
 
-interface Outcome extends Omit<CarriedOut, 'plan'> {
-  /** A row was not as the plan had seen it. */
-  readonly isOutdated: boolean;
+interface Outcome {
+  readonly committed: Committed;
+  readonly made: readonly PortChange[];
+  readonly failed: readonly (readonly [PortChange, AgentError])[];
 }
 
 interface Observation {
@@ -98,8 +103,7 @@ interface Observation {
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #patience = new Patience();
-  /** Changes of rows that the switch refused, with its reason. */
-  readonly #refused = new Map<string, string>();
+  readonly #refusals = new Refusals();
   /** Firewall ports outside their bridge. */
   readonly #loose = new Patience();
   /** Bridge row last seen under each name; another one means that the database was wiped or networking restarted. */
@@ -119,11 +123,12 @@ export class Reconciler {
   async pass(scope: Scope, cause: Cause, urgency: Urgency): Promise<PassResult> {
     const observation = await this.#observe(scope);
     const allowed = await this.#ripen(this.#plan(observation).changes, scope, urgency);
-    const { plan, committed, made, refused } = await this.#carryOut(observation, allowed, cause);
+    const { plan, committed, made, refused } = await this.#carryOut(observation, allowed, cause, urgency);
+    this.#patience.forget(allowed);
     const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
     for (const [netdev, problem] of observation.unnamed) problems.set(netdev as PortName, problem);
     for (const [port, problem] of refused) problems.set(port, problem);
-    this.#keepRefusals(plan.changes, problems, scope);
+    if (scope === 'all') this.#refusals.retain(plan.changes);
     await this.#join(observation, made, committed, scope, problems);
     await this.#name(observation, problems);
     const { verdicts, unreadable } = observation;
@@ -136,32 +141,45 @@ export class Reconciler {
    * Plans at the last moment (while locks were looked up, another pass may have done the same) and commits. Where the
    * switch says that a row is not as it was seen, somebody else was quicker: it is looked at again.
    */
-  async #carryOut(observation: Observation, allowed: ReadonlySet<string>, cause: Cause): Promise<CarriedOut> {
+  async #carryOut(
+    observation: Observation,
+    allowed: ReadonlySet<string>,
+    cause: Cause,
+    urgency: Urgency,
+  ): Promise<CarriedOut> {
     const made: PortChange[] = [];
     let committed: Committed = { nextCfg: null };
     for (let attempt = 1; ; attempt++) {
       const plan = this.#plan(observation);
-      const changes = this.#withMarks(inOrder(plan.changes, allowed), plan.changes).filter(
-        (change) => !this.#refused.has(refusalKey(change)),
-      );
+      const { generation } = this.#options.view;
+      const refused = new Map<PortName, string>();
+      const isFirstAsked = urgency.isAsked && attempt === 1;
+      const hopeful = plan.changes.filter((change) => {
+        const reason = isFirstAsked ? null : this.#refusals.reasonAgainst(change, generation);
+        if (reason !== null) note(refused, change, reason);
+        return reason === null;
+      });
+      const changes = this.#withMarks(inOrder(hopeful, allowed), hopeful);
       const outcome = await this.#commit(changes, cause);
       if (changes.length > 0) this.#options.onChanged();
       made.push(...outcome.made);
       committed = later(committed, outcome.committed);
-      if (!outcome.isOutdated || attempt === attemptsMax) return { plan, committed, made, refused: outcome.refused };
+      let isOutdated = false;
+      for (const [change, error] of outcome.failed) {
+        note(refused, change, error.message);
+        if (error.code === 'Conflict') isOutdated = true;
+        else this.#refusals.note(change, error.message, generation);
+      }
+      if (!isOutdated || attempt === attemptsMax) return { plan, committed, made, refused };
     }
   }
 
-  /**
-   * Each change is a request of its own: they share a transaction, not a failure. What the switch refuses becomes the
-   * port's problem; rejects when it could not be reached.
-   */
+  /** Each change is a request of its own: they share a transaction, not a failure. Rejects when it may work later. */
   async #commit(changes: readonly PortChange[], cause: Cause): Promise<Outcome> {
     const { committer } = this.#options;
     const made: PortChange[] = [];
-    const refused = new Map<PortName, string>();
+    const failed: [PortChange, AgentError][] = [];
     let committed: Committed = { nextCfg: null };
-    let isOutdated = false;
     const outcomes = await Promise.allSettled(changes.map((change) => committer.commit([change], cause)));
     for (const [index, change] of changes.entries()) {
       const outcome = outcomes[index];
@@ -172,12 +190,9 @@ export class Reconciler {
       }
       const error = toAgentError(outcome?.reason);
       if (isRetryable(error)) throw error;
-      const port = change.kind === 'detach' ? change.port : change.wanted.port;
-      if (port !== null) refused.set(port, error.message);
-      if (error.code === 'Conflict') isOutdated = true;
-      else if (change.kind !== 'attach') this.#refused.set(refusalKey(change), error.message);
+      failed.push([change, error]);
     }
-    return { committed, made, refused, isOutdated };
+    return { committed, made, failed };
   }
 
   /** When a change that was left alone so far becomes ripe; null when none waits. */
@@ -270,6 +285,7 @@ export class Reconciler {
     const reported = new Set<string>();
     const ripe = new Set<string>();
     for (const change of changes) {
+      if (!urgency.isAsked && this.#refusals.reasonAgainst(change, this.#options.view.generation) !== null) continue;
       const key = patienceKey(change);
       if (change.kind === 'adopt' || urgency[change.kind] || isAtOnce(change, freshBridges)) {
         ripe.add(key);
@@ -293,21 +309,6 @@ export class Reconciler {
       return isMarked(wanted, row, cluster) ? [] : [{ kind: 'adopt', wanted, row }];
     });
     return [...changes, ...marked];
-  }
-
-  /** What was refused before and is still wanted stays the port's problem; a row that is gone is forgotten. */
-  #keepRefusals(planned: readonly PortChange[], problems: Map<PortName, string>, scope: Scope): void {
-    const seen = new Set<string>();
-    for (const change of planned) {
-      const key = refusalKey(change);
-      const reason = this.#refused.get(key);
-      if (reason === undefined) continue;
-      seen.add(key);
-      const port = change.kind === 'detach' ? change.port : change.wanted.port;
-      if (port !== null) problems.set(port, reason);
-    }
-    if (scope !== 'all') return;
-    for (const key of this.#refused.keys()) if (!seen.has(key)) this.#refused.delete(key);
   }
 
   /** Names of bridges whose row is another than before. */
@@ -356,6 +357,7 @@ export class Reconciler {
         apart.flatMap(({ netdev, firewallBridge }) => (firewallBridge === null ? [] : [[netdev, firewallBridge]])),
       ),
     );
+    this.#loose.forget(apart.map(({ netdev }) => netdev));
     for (const { netdev, port, firewallBridge } of apart) {
       if (joined.has(netdev)) continue;
       problems.set(port, `${netdev} could not be put into ${firewallBridge ?? ''}`);
@@ -400,9 +402,10 @@ function later(one: Committed, other: Committed): Committed {
   return { nextCfg: Math.max(one.nextCfg, other.nextCfg) };
 }
 
-/** A change of one row; another row under the same name is another matter. */
-function refusalKey(change: PortChange): string {
-  return change.kind === 'attach' ? `attach ${change.wanted.netdev}` : `${change.kind} ${change.row.portUuid}`;
+/** A refused change is the problem of its port. */
+function note(refused: Map<PortName, string>, change: PortChange, reason: string): void {
+  const port = change.kind === 'detach' ? change.port : change.wanted.port;
+  if (port !== null) refused.set(port, reason);
 }
 
 /** `<kind> <netdev>` */

@@ -126,9 +126,11 @@ export class Runner {
       this.#wakeAfter(Math.min(retryMs * 2 ** (this.#failures - 1), timerMs), 'retry');
       return;
     }
-    const debounced = this.#all === null ? Number.POSITIVE_INFINITY : this.#lastAllMs + debounceMs - nowMs;
-    const ripe = (nextRipeMs() ?? Number.POSITIVE_INFINITY) - nowMs;
-    const [delayMs, cause] = debounced < ripe ? [debounced, this.#all ?? ''] : [ripe, 'patience'];
+    const dueMs = this.#lastAllMs + debounceMs;
+    const debounced = this.#all === null ? Number.POSITIVE_INFINITY : dueMs - nowMs;
+    // What is ripe needs a full pass as well: waking before that may run would only wake again.
+    const ripe = Math.max(nextRipeMs() ?? Number.POSITIVE_INFINITY, dueMs) - nowMs;
+    const [delayMs, cause] = debounced <= ripe ? [debounced, this.#all ?? ''] : [ripe, 'patience'];
     this.#wakeAfter(Math.min(Math.max(delayMs, 0), timerMs), delayMs >= timerMs ? 'timer' : cause);
   }
 

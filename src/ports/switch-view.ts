@@ -45,15 +45,22 @@ export class SwitchView {
   readonly #portByName = new Map<string, string>();
   readonly #portOfInterface = new Map<string, string>();
   readonly #portsOfVmid = new Map<Vmid, Set<string>>();
+  #generation = 0;
 
   /** `reader` is asked anew each time: a reconnect replaces the replica. */
   constructor(reader: () => ReplicaReader<SwitchTables>) {
     this.#reader = reader;
   }
 
+  /** Another number whenever rows of bridges, ports or interfaces have changed. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   /** Feed every change here before reading. Returns the guests and the Port rows that it may have touched. */
   apply(changes: readonly SwitchChange[]): Touched {
     const touched: Touched = { vmids: new Set(), ports: new Set() };
+    if (changes.some(({ table }) => table !== 'Open_vSwitch')) this.#generation++;
     for (const change of changes) {
       if (isTable(change, 'Port')) {
         this.#applyPort(change, touched);

@@ -142,6 +142,22 @@ describe('the runner of passes', () => {
     assert.deepEqual(passes[2], { atMs: 1700, scope: 'all', cause: 'patience' });
   });
 
+  it('sleeps for its debounce when something is ripe already, and does not run round for it', async () => {
+    const { clock, passes, state, runner } = start();
+    state.ripeMs = 0;
+    runner.start();
+    await clock.advance(0);
+    assert.deepEqual(clock.pendingMs, [debounceMs]);
+    runner.touch(vmids(100), 'switch changed');
+    await clock.advance(499);
+    assert.deepEqual(
+      passes.map(({ scope }) => scope),
+      ['all', '100'],
+    );
+    await clock.advance(1);
+    assert.equal(passes[2]?.scope, 'all');
+  });
+
   it('tries a failed pass again, ever more rarely, at least once a minute, and soon again after a success', async () => {
     const { clock, passes, state, runner } = start();
     state.ok = false;

@@ -1,7 +1,7 @@
 /**
  * Carries out changes on the switch: written ahead in the ledger, then one transaction at a time. Everything that
- * arrives while one is in flight forms the next (group commit, no timer); a group that fails is tried again change by
- * change, so that a bad request never fails its neighbours.
+ * arrives while one is in flight forms the next (group commit, no timer); a group that is refused is tried again request by
+ * request, so that a bad one never fails its neighbours.
  *
  * Steps of one commit, and what a crash between two of them leaves:
  *   1. the block of each change is durable in the ledger            -> crash: nothing done, the block is in doubt
@@ -139,9 +139,9 @@ export class Committer {
       }
       return;
     } catch (error) {
-      const [only, another] = group;
-      if (only !== undefined && another === undefined) {
-        only.reject(toAgentError(error));
+      // It was the switch that could not, or nobody knows: each by itself would fare no better, only much longer.
+      if (group.length === 1 || isRetryable(error)) {
+        for (const request of group) request.reject(toAgentError(error));
         return;
       }
     }

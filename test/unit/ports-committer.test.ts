@@ -136,6 +136,23 @@ describe('the committer', () => {
     assert.deepEqual(told, [changes[0], changes[2]]);
   });
 
+  it('asks once for many when the switch does not answer or has no time, not one by one', async () => {
+    for (const code of ['Timeout', 'Unavailable', 'Busy'] as const) {
+      const { ovs, committer, blocks } = await start();
+      let asked = 0;
+      ovs.transact = () => {
+        asked++;
+        return Promise.reject(new AgentError(code, 'not now'));
+      };
+      const outcomes = await Promise.allSettled(
+        Array.from({ length: 50 }, (_, index) => committer.commit([attach(100 + index)], cause)),
+      );
+      assert.equal(asked, 1);
+      assert.ok(outcomes.every((outcome) => outcome.status === 'rejected' && refusedWith(code)(outcome.reason)));
+      assert.equal((await blocks()).length, 100, 'each is recorded, and that it failed');
+    }
+  });
+
   it('goes on after a failure', async () => {
     const { ovs, committer } = await start();
     await assert.rejects(committer.commit([bad(100)], cause), refusedWith('Conflict'));

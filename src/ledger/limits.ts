@@ -31,3 +31,9 @@ export const outcomeMessageCharsMax = 1_000;
 /** Blocks one query returns when it names no limit, and at most. */
 export const queryBlocksDefault = 100;
 export const queryBlocksMax = 10_000;
+
+/** Leaves of a tree. The specifications allow 2^64 - 1; this is the largest size that a number holds exactly. */
+export const treeSizeMax = Number.MAX_SAFE_INTEGER;
+
+/** Hashes of one proof: no tree is higher, whatever its size (C2SP tlog-witness says the same of a request). */
+export const proofHashesMax = 63;

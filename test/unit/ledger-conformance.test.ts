@@ -1,0 +1,84 @@
+/** The drivers of test/conformance on vectors of the shape that public suites have. */
+import assert from 'node:assert/strict';
+import { judgeMerkle } from '../conformance/merkle.ts';
+import { runVectors } from '../conformance/vectors.ts';
+import type { Judge, Vector } from '../conformance/vectors.ts';
+import { leafHash } from '../../src/ledger/tlog/hash.ts';
+import { mth, pathOf, proofOf, referenceLeaves } from '../support/tlog-fixtures.ts';
+
+function run(judge: Judge, text: string): { exitCode: number; lines: string[] } {
+  const lines: string[] = [];
+  const exitCode = runVectors(Buffer.from(text), judge, (line) => lines.push(line));
+  return { exitCode, lines };
+}
+
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+const root = (size: number): Buffer => mth(referenceLeaves.slice(0, size));
+const asText = (vectors: readonly Vector[]): string => vectors.map((vector) => JSON.stringify(vector)).join('\n');
+
+describe('the driver for Merkle vectors', () => {
+  const [leafIdx, treeSize] = [5, 8];
+  const path = pathOf(leafIdx, referenceLeaves).map(base64);
+  const inclusion = {
+    leafIdx,
+    treeSize,
+    root: base64(root(8)),
+    leafHash: base64(leafHash(referenceLeaves[leafIdx]!)),
+    proof: path,
+    desc: 'happy path',
+    wantErr: false,
+  };
+  const consistency = {
+    size1: 6,
+    size2: 8,
+    root1: base64(root(6)),
+    root2: base64(root(8)),
+    proof: proofOf(6, referenceLeaves).map(base64),
+    desc: 'happy path',
+    wantErr: false,
+  };
+  const bad = { wantErr: true };
+  const garbage = base64(Buffer.from('WrongLeaf'));
+  const good: Vector[] = [
+    inclusion,
+    { ...inclusion, leafIdx: undefined, leafIndex: leafIdx, desc: 'the older name' },
+    { ...inclusion, ...bad, leafIdx: leafIdx - 1, desc: 'leafIdx - 1' },
+    { ...inclusion, ...bad, leafIdx: 2 ** 64, desc: 'leafIdx of 64 bits' },
+    { ...inclusion, ...bad, treeSize: treeSize * 2, desc: 'treeSize * 2' },
+    { ...inclusion, ...bad, leafHash: garbage, desc: 'wrong leaf' },
+    { ...inclusion, ...bad, root: base64(root(0)), desc: 'empty root' },
+    { ...inclusion, ...bad, proof: [...path, ''], desc: 'trailing garbage' },
+    { ...inclusion, ...bad, proof: [inclusion.root, ...path], desc: 'preceding root' },
+    { ...inclusion, ...bad, proof: null, desc: 'no proof' },
+    consistency,
+    { ...consistency, ...bad, size1: 5, desc: 'size1 - 1' },
+    { ...consistency, ...bad, size2: 4, desc: 'size2 / 2' },
+    { ...consistency, ...bad, root1: consistency.root2, root2: consistency.root1, desc: 'swapped roots' },
+    { ...consistency, ...bad, root1: garbage, desc: 'wrong root1' },
+    { ...consistency, ...bad, proof: [], desc: 'empty proof' },
+    { size1: 0, size2: 0, root1: garbage, root2: garbage, proof: [], desc: 'sizes are equal (zero)', wantErr: false },
+    { size1: 0, size2: 1, root1: garbage, root2: garbage, proof: [], desc: 'size1 is zero', wantErr: true },
+    { leaves: referenceLeaves.map(base64), root: base64(root(8)), desc: 'the reference tree' },
+  ];
+
+  it('agrees with every vector that is right', () => {
+    const { exitCode, lines } = run(judgeMerkle, asText(good));
+    assert.deepEqual(
+      lines.filter((line) => line.startsWith('not ok')),
+      [],
+    );
+    assert.deepEqual([exitCode, lines.at(-1)], [0, `${good.length} passed, 0 failed`]);
+  });
+
+  it('disagrees with every vector that is not', () => {
+    const wrong = good.map((vector) =>
+      'leaves' in vector ? { ...vector, root: base64(root(7)) } : { ...vector, wantErr: vector['wantErr'] !== true },
+    );
+    const { exitCode, lines } = run(judgeMerkle, JSON.stringify(wrong));
+    assert.deepEqual([exitCode, lines.at(-1)], [1, `0 passed, ${good.length} failed`]);
+  });
+
+  it('fails when there is nothing to judge', () => {
+    assert.deepEqual(run(judgeMerkle, ''), { exitCode: 1, lines: ['0 passed, 0 failed'] });
+  });
+});

@@ -37,3 +37,12 @@ export const treeSizeMax = Number.MAX_SAFE_INTEGER;
 
 /** Hashes of one proof: no tree is higher, whatever its size (C2SP tlog-witness says the same of a request). */
 export const proofHashesMax = 63;
+
+/** Bytes of a signed note, signatures included. */
+export const noteBytesMax = 1_000_000;
+
+/** Signatures of a note, known or not. C2SP signed-note asks for at least 16. */
+export const noteSignaturesMax = 100;
+
+/** Characters of a key as text: its name, its ID and its base64. */
+export const keyCharsMax = 1_000;

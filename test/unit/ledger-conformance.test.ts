@@ -1,9 +1,11 @@
 /** The drivers of test/conformance on vectors of the shape that public suites have. */
 import assert from 'node:assert/strict';
 import { judgeMerkle } from '../conformance/merkle.ts';
+import { judgeNote } from '../conformance/note.ts';
 import { runVectors } from '../conformance/vectors.ts';
 import type { Judge, Vector } from '../conformance/vectors.ts';
 import { leafHash } from '../../src/ledger/tlog/hash.ts';
+import { arche, enoch, peter, peterText, specNote } from '../support/note-vectors.ts';
 import { mth, pathOf, proofOf, referenceLeaves } from '../support/tlog-fixtures.ts';
 
 function run(judge: Judge, text: string): { exitCode: number; lines: string[] } {
@@ -80,5 +82,39 @@ describe('the driver for Merkle vectors', () => {
 
   it('fails when there is nothing to judge', () => {
     assert.deepEqual(run(judgeMerkle, ''), { exitCode: 1, lines: ['0 passed, 0 failed'] });
+  });
+});
+
+describe('the driver for notes', () => {
+  const both = `${peterText}\n${peter.signature}${enoch.signature}`;
+  const [logVkey, text] = [arche.logVkey, arche.note.slice(0, arche.note.indexOf('\n\n') + 1)];
+  const [origin, size, hash] = text.split('\n');
+  const good: Vector[] = [
+    { note: specNote.note, vkeys: [specNote.vkey], text: 'This is an example message.\n', desc: 'the specification' },
+    { note: both, vkeys: [peter.vkey], signers: ['PeterNeumann'], desc: 'one key of two' },
+    { note: both, vkeys: [peter.vkey, enoch.vkey], signers: ['PeterNeumann', 'EnochRoot'], desc: 'both' },
+    { note: both, vkeys: [specNote.vkey], wantErr: true, desc: 'no known key' },
+    { note: `x${both}`, vkeys: [peter.vkey], wantErr: true, desc: 'another text' },
+    { note: arche.note, vkeys: arche.witnessVkeys, desc: 'witnesses' },
+    { note: arche.note, vkeys: [logVkey], checkpoint: { origin, size: Number(size), hash }, desc: 'a checkpoint' },
+    { skey: peter.skey, vkey: peter.vkey, text: peterText, note: `${peterText}\n${peter.signature}`, desc: 'signing' },
+    { skey: peter.skey.slice(0, -1), vkey: peter.vkey, text: peterText, note: both, wantErr: true, desc: 'a cut skey' },
+    { vkey: enoch.vkey, desc: 'a vkey' },
+    { vkey: enoch.vkey.replace('af0c', 'af0d'), wantErr: true, desc: 'a vkey with another ID' },
+  ];
+
+  it('agrees with every vector that is right', () => {
+    const { exitCode, lines } = run(judgeNote, asText(good));
+    assert.deepEqual(
+      lines.filter((line) => line.startsWith('not ok')),
+      [],
+    );
+    assert.deepEqual([exitCode, lines.at(-1)], [0, `${good.length} passed, 0 failed`]);
+  });
+
+  it('disagrees with every vector that is not', () => {
+    const wrong = good.map((vector) => ({ ...vector, wantErr: vector['wantErr'] !== true }));
+    const { exitCode, lines } = run(judgeNote, asText(wrong));
+    assert.deepEqual([exitCode, lines.at(-1)], [1, `0 passed, ${good.length} failed`]);
   });
 });

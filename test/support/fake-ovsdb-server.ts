@@ -1,13 +1,17 @@
 /**
- * A second implementation of `ovsdb-server` for one small schema, in memory or on a socket. It complains about what a
- * client must not send; tests override single methods, or what is written, to make it misbehave.
+ * A second implementation of `ovsdb-server`, in memory or on a socket, around a database in memory. It complains about
+ * what a client must not send; tests override single methods, or what is written, to make it misbehave.
  */
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import type { Channel, ChannelEvents, Dial } from '../../src/ovsdb/channel.ts';
 import { JsonStream } from '../../src/ovsdb/json-stream.ts';
-import type { Operation, OperationResult, Row, Value } from '../../src/ovsdb/wire.ts';
+import type { Operation, Row } from '../../src/ovsdb/wire.ts';
+import { MemoryDatabase } from './memory-database.ts';
+import type { Contents, DatabaseRow, DatabaseSchema } from './memory-database.ts';
+import { defaultOf, differenceOf, encode, isEqual } from './memory-datum.ts';
+import type { Column } from './memory-datum.ts';
 
 /** One column of each shape. Also for the real server, with which this one has to agree. */
 export const thingSchema = {
@@ -27,7 +31,7 @@ export const thingSchema = {
       isRoot: true,
     },
   },
-};
+} satisfies DatabaseSchema;
 
 export const thingTables = {
   Thing: {
@@ -41,16 +45,6 @@ export const thingTables = {
   },
 };
 export type ThingTables = typeof thingTables;
-
-const defaults: Row = {
-  name: '',
-  size: 0,
-  label: ['set', []],
-  tags: ['set', []],
-  ids: ['map', []],
-  pair: ['map', []],
-  some: 0,
-};
 
 export interface FakeRequest {
   readonly method: string;
@@ -68,7 +62,8 @@ class FakeConnection {
   readonly #stream = new JsonStream();
   #bytesLeft: number;
   sentBytes = 0;
-  monitorId: unknown = undefined;
+  /** What it monitors: columns by table. */
+  monitor: { readonly id: unknown; readonly tables: ReadonlyMap<string, readonly string[]> } | null = null;
 
   constructor(server: FakeOvsdbServer, write: (bytes: Uint8Array) => void, end: () => void) {
     this.server = server;
@@ -107,8 +102,14 @@ class FakeConnection {
   }
 }
 
+interface FakeOptions {
+  readonly schema?: DatabaseSchema;
+  readonly newUuid?: () => string;
+}
+
 export class FakeOvsdbServer {
   readonly connections: FakeConnection[] = [];
+  readonly database: MemoryDatabase;
   /** Instead of what a good server does; `behave` is that. */
   readonly on = new Map<string, Handler>();
   /** How many bytes the next connections get before they are closed, one after another. */
@@ -117,10 +118,21 @@ export class FakeOvsdbServer {
   monitorMethod: 'monitor_cond_since' | 'monitor_cond' | 'monitor' = 'monitor_cond_since';
   /** How it says that it does not know a method. */
   unknownMethod: unknown = 'unknown method';
+  readonly #newUuid: () => string;
   readonly #sockets = new Set<Socket>();
-  #rows = new Map<string, Row>();
-  #lockQueue: FakeConnection[] = [];
+  /** Of each lock those who asked for it; the first has it. */
+  readonly #locks = new Map<string, FakeConnection[]>();
   #listener: Server | null = null;
+
+  constructor({ schema = thingSchema, newUuid = randomUUID }: FakeOptions = {}) {
+    this.#newUuid = newUuid;
+    this.database = new MemoryDatabase(schema, {
+      newUuid,
+      onCommit: (before, after) => {
+        this.#tell(before, after);
+      },
+    });
+  }
 
   get latest(): FakeConnection {
     const connection = this.connections.at(-1);
@@ -141,8 +153,7 @@ export class FakeOvsdbServer {
         if (isOpen) callback();
       });
     };
-    const connection = new FakeConnection(
-      this,
+    const connection = this.accept(
       (bytes) => {
         later(() => {
           events.onData(bytes);
@@ -155,7 +166,6 @@ export class FakeOvsdbServer {
         });
       },
     );
-    this.connections.push(connection);
     signal.addEventListener('abort', () => {
       isOpen = false;
       this.forget(connection);
@@ -169,15 +179,20 @@ export class FakeOvsdbServer {
     };
   }
 
+  /** A client that is connected by other means: `write` and `end` lead to it. */
+  accept(write: (bytes: Uint8Array) => void, end: () => void): FakeConnection {
+    const connection = new FakeConnection(this, write, end);
+    this.connections.push(connection);
+    return connection;
+  }
+
   async listen(path: string): Promise<void> {
     const listener = createServer((socket) => {
       this.#sockets.add(socket);
-      const connection = new FakeConnection(
-        this,
+      const connection = this.accept(
         (bytes) => socket.write(bytes),
         () => socket.end(),
       );
-      this.connections.push(connection);
       socket.on('data', (chunk: Buffer) => {
         connection.receive(chunk);
       });
@@ -208,34 +223,41 @@ export class FakeOvsdbServer {
 
   /** What a connection that is over held. */
   forget(connection: FakeConnection): void {
-    connection.monitorId = undefined;
-    this.#leaveQueue(connection);
+    connection.monitor = null;
+    for (const lock of this.#locks.keys()) this.#leaveQueue(lock, connection);
   }
 
-  #leaveQueue(connection: FakeConnection): void {
-    const wasOwner = this.#lockQueue[0] === connection;
-    this.#lockQueue = this.#lockQueue.filter((other) => other !== connection);
-    const owner = this.#lockQueue[0];
-    if (wasOwner && owner !== undefined) owner.send({ method: 'locked', params: ['things'], id: null });
+  ownsLock(lock: string, connection: FakeConnection): boolean {
+    return this.#locks.get(lock)?.[0] === connection;
+  }
+
+  #leaveQueue(lock: string, connection: FakeConnection): void {
+    const queue = this.#locks.get(lock) ?? [];
+    const rest = queue.filter((other) => other !== connection);
+    this.#locks.set(lock, rest);
+    if (queue[0] === connection) rest[0]?.send({ method: 'locked', params: [lock], id: null });
   }
 
   readonly behave = (request: FakeRequest, connection: FakeConnection): void => {
     const reply = (result: unknown): void => {
       connection.send({ id: request.id, result, error: null });
     };
+    const [lock] = request.params as [string];
     switch (request.method) {
       case 'echo':
         reply(request.params);
         break;
       case 'get_schema':
-        if (request.params[0] === thingSchema.name) reply(thingSchema);
+        if (request.params[0] === this.database.schema.name) reply(this.database.schema);
         else connection.send({ id: request.id, error: { error: 'unknown database', details: 'no such database' } });
         break;
-      case 'lock':
-        if (this.#lockQueue.includes(connection)) throw new Error('misuse: lock without unlock');
-        this.#lockQueue.push(connection);
-        reply({ locked: this.#lockQueue[0] === connection });
+      case 'lock': {
+        const queue = this.#locks.get(lock) ?? [];
+        if (queue.includes(connection)) throw new Error('misuse: lock without unlock');
+        this.#locks.set(lock, [...queue, connection]);
+        reply({ locked: queue.length === 0 });
         break;
+      }
       case 'monitor_cond_since':
       case 'monitor_cond':
       case 'monitor': {
@@ -243,24 +265,23 @@ export class FakeOvsdbServer {
           connection.send({ id: request.id, result: null, error: this.unknownMethod });
           break;
         }
-        if (connection.monitorId !== undefined) throw new Error('misuse: a second monitor');
-        connection.monitorId = request.params[1];
-        const isOld = request.method === 'monitor';
-        const rows = [...this.#rows].map(([uuid, row]): [string, unknown] => [
-          uuid,
-          isOld ? { new: row } : { initial: withoutDefaults(row) },
-        ]);
-        const updates = rows.length === 0 ? {} : { Thing: Object.fromEntries(rows) };
-        reply(request.method === 'monitor_cond_since' ? [false, randomUUID(), updates] : updates);
+        if (connection.monitor !== null) throw new Error('misuse: a second monitor');
+        const requests = request.params[2] as Record<string, [{ columns: string[] }]>;
+        const tables = new Map(Object.entries(requests).map(([table, [{ columns }]]) => [table, columns]));
+        connection.monitor = { id: request.params[1], tables };
+        const { contents } = this.database;
+        const updates = this.#updates(tables, new Map(), contents, true) ?? {};
+        reply(request.method === 'monitor_cond_since' ? [false, this.#newUuid(), updates] : updates);
         break;
       }
       case 'unlock':
-        this.#leaveQueue(connection);
+        this.#leaveQueue(lock, connection);
         reply({});
         break;
       case 'steal': {
-        this.#lockQueue[0]?.send({ method: 'stolen', params: ['things'], id: null });
-        this.#lockQueue.unshift(connection);
+        const queue = this.#locks.get(lock) ?? [];
+        queue[0]?.send({ method: 'stolen', params: [lock], id: null });
+        this.#locks.set(lock, [connection, ...queue]);
         reply({ locked: true });
         break;
       }
@@ -268,150 +289,106 @@ export class FakeOvsdbServer {
         // RFC 7047 section 4.1.4: a notification. Nothing here takes long enough to be cancelled.
         if (request.id !== null) throw new Error('misuse: cancel has no reply');
         break;
-      case 'transact':
-        this.#transact(request.params.slice(1) as Operation[], connection, reply);
+      case 'transact': {
+        const operations = request.params.slice(1) as Operation[];
+        reply(this.database.transact(operations, (asserted) => this.ownsLock(asserted, connection)));
         break;
+      }
       default:
         throw new Error(`misuse: ${request.method}`);
     }
   };
 
-  /** Somebody else's transaction. */
+  /** Somebody else's transaction: a row of the first table as it is from now on, null for none. */
   put(uuid: string, row: Row | null): void {
-    const rows = new Map(this.#rows);
-    if (row === null) rows.delete(uuid);
-    else rows.set(uuid, { ...defaults, ...row });
-    this.#commit(rows);
-  }
-
-  #transact(operations: Operation[], connection: FakeConnection, reply: (result: unknown) => void): void {
-    const rows = new Map(this.#rows);
-    const results: (OperationResult | null)[] = [];
-    for (const operation of operations) {
-      const result = this.#execute(rows, operation, connection);
-      results.push(result);
-      if (result.error === undefined) continue;
-      reply([...results, ...operations.slice(results.length).map(() => null)]);
-      return;
-    }
-    this.#commit(rows);
-    reply(results);
-  }
-
-  #execute(rows: Map<string, Row>, operation: Operation, connection: FakeConnection): OperationResult {
-    if ('table' in operation && operation.table !== 'Thing') {
-      return { error: 'syntax error', details: `No table named ${operation.table}.` };
-    }
-    switch (operation.op) {
-      case 'comment':
-        return {};
-      case 'assert':
-        return this.#lockQueue[0] === connection ? {} : { error: 'not owner', details: 'Asserted lock not held.' };
-      case 'insert': {
-        const uuid = operation.uuid ?? randomUUID();
-        if (rows.has(uuid)) return { error: 'duplicate uuid', details: uuid };
-        rows.set(uuid, { ...defaults, ...operation.row });
-        return { uuid: ['uuid', uuid] };
-      }
-      case 'wait': {
-        const found = matching(rows, operation.where);
-        const isThere = found.length === operation.rows.length;
-        return isThere === (operation.until === '==') ? {} : { error: 'timed out', details: '"where" not satisfied' };
-      }
-      case 'select':
-        return { rows: matching(rows, operation.where).map((uuid) => rows.get(uuid) ?? {}) };
-      case 'update':
-      case 'delete': {
-        const found = matching(rows, operation.where);
-        for (const uuid of found) {
-          if (operation.op === 'delete') rows.delete(uuid);
-          else rows.set(uuid, { ...rows.get(uuid), ...operation.row });
-        }
-        return { count: found.length };
-      }
-      case 'mutate':
-      case 'commit':
-      case 'abort':
-        throw new Error(`misuse: ${operation.op} is not played by this server`);
+    const [table = ''] = this.database.tables.keys();
+    const where: [[string, '==', ['uuid', string]]] = [['_uuid', '==', ['uuid', uuid]]];
+    const isThere = this.database.contents.get(table)?.has(uuid) === true;
+    if (row === null) this.database.transact([{ op: 'delete', table, where }]);
+    else if (!isThere) this.database.transact([{ op: 'insert', table, uuid, row }]);
+    else {
+      const columns = this.database.tables.get(table)?.columns ?? new Map<string, Column>();
+      const defaults = Object.fromEntries(
+        [...columns].map(([name, column]) => [name, encode(defaultOf(column), column)]),
+      );
+      this.database.transact([{ op: 'update', table, where, row: { ...defaults, ...row } }]);
     }
   }
 
   /** The update goes out before the reply, as ovsdb-server sends it. */
-  #commit(rows: Map<string, Row>): void {
-    const isOld = this.monitorMethod === 'monitor';
-    const updates = new Map<string, unknown>();
-    for (const [uuid, row] of this.#rows) {
-      if (!rows.has(uuid)) updates.set(uuid, isOld ? { old: row } : { delete: null });
+  #tell(before: Contents, after: Contents): void {
+    for (const connection of this.connections) {
+      if (connection.monitor === null) continue;
+      const updates = this.#updates(connection.monitor.tables, before, after, false);
+      if (updates !== null) connection.send(this.#notification(connection.monitor.id, updates));
     }
-    for (const [uuid, row] of rows) {
-      const old = this.#rows.get(uuid);
-      if (old === undefined) updates.set(uuid, isOld ? { new: row } : { insert: withoutDefaults(row) });
-      else if (JSON.stringify(old) !== JSON.stringify(row)) {
-        updates.set(uuid, isOld ? { old: previously(old, row), new: row } : { modify: differences(old, row) });
+  }
+
+  /** `<table-updates>` or `<table-updates2>` from one state to another; null when nothing monitored differs. */
+  #updates(
+    monitored: ReadonlyMap<string, readonly string[]>,
+    before: Contents,
+    after: Contents,
+    isInitial: boolean,
+  ): Record<string, unknown> | null {
+    const isOld = this.monitorMethod === 'monitor';
+    const tables: Record<string, Record<string, unknown>> = {};
+    for (const [name, columnNames] of monitored) {
+      const schema = this.database.tables.get(name);
+      if (schema === undefined) throw new Error(`misuse: a monitor of ${name}`);
+      const columns = columnNames.map((column): [string, Column] => [column, schema.columns.get(column)!]);
+      const [old, now] = [before.get(name), after.get(name)];
+      const note = (uuid: string, update: unknown): void => {
+        (tables[name] ??= {})[uuid] = update;
+      };
+      for (const [uuid, row] of old ?? []) {
+        if (now?.has(uuid) !== true) note(uuid, isOld ? { old: encodeRow(row, columns) } : { delete: null });
+      }
+      for (const [uuid, row] of now ?? []) {
+        const was = old?.get(uuid);
+        if (was === row) continue;
+        if (was === undefined) {
+          if (isOld) note(uuid, { new: encodeRow(row, columns) });
+          else note(uuid, { [isInitial ? 'initial' : 'insert']: withoutDefaults(row, columns) });
+          continue;
+        }
+        const changed = columns.filter(([column]) => !isEqual(was.get(column)!, row.get(column)!));
+        if (changed.length === 0) continue;
+        // RFC 7047 section 4.1.6: of a modified row, `old` has the columns that changed.
+        if (isOld) note(uuid, { old: encodeRow(was, changed), new: encodeRow(row, columns) });
+        else note(uuid, { modify: differences(was, row, changed) });
       }
     }
-    this.#rows = rows;
-    if (updates.size === 0) return;
-    for (const connection of this.connections) {
-      if (connection.monitorId !== undefined) connection.send(this.#notification(connection.monitorId, updates));
-    }
+    return Object.keys(tables).length === 0 ? null : tables;
   }
 
-  #notification(monitorId: unknown, updates: Map<string, unknown>): unknown {
-    const tables = { Thing: Object.fromEntries(updates) };
+  #notification(monitorId: unknown, updates: Record<string, unknown>): unknown {
     switch (this.monitorMethod) {
       case 'monitor_cond_since':
-        return { method: 'update3', params: [monitorId, randomUUID(), tables], id: null };
+        return { method: 'update3', params: [monitorId, this.#newUuid(), updates], id: null };
       case 'monitor_cond':
-        return { method: 'update2', params: [monitorId, tables], id: null };
+        return { method: 'update2', params: [monitorId, updates], id: null };
       case 'monitor':
-        return { method: 'update', params: [monitorId, tables], id: null };
+        return { method: 'update', params: [monitorId, updates], id: null };
     }
   }
 }
 
-/** RFC 7047 section 4.1.6: of a modified row, `old` has the columns that changed. */
-function previously(old: Row, row: Row): Row {
-  return Object.fromEntries(Object.entries(old).filter(([column, value]) => !isSame(row[column], value)));
+type Columns = readonly (readonly [string, Column])[];
+
+function encodeRow(row: DatabaseRow, columns: Columns): Row {
+  return Object.fromEntries(columns.map(([name, column]) => [name, encode(row.get(name)!, column)]));
 }
 
-function matching(rows: Map<string, Row>, where: readonly [string, string, Value][]): string[] {
-  const [condition] = where;
-  if (condition === undefined) return [...rows.keys()];
-  const [column, func, value] = condition;
-  if (func !== '==') throw new Error(`misuse: the condition ${func} is not played by this server`);
-  return [...rows]
-    .filter(([uuid, row]) => isSame(column === '_uuid' ? ['uuid', uuid] : row[column], value))
-    .map(([uuid]) => uuid);
+function withoutDefaults(row: DatabaseRow, columns: Columns): Row {
+  return encodeRow(
+    row,
+    columns.filter(([name, column]) => !isEqual(row.get(name)!, defaultOf(column))),
+  );
 }
 
-const isSame = (a: Value | undefined, b: Value | undefined): boolean => JSON.stringify(a) === JSON.stringify(b);
-
-function withoutDefaults(row: Row): Row {
-  return Object.fromEntries(Object.entries(row).filter(([column, value]) => !isSame(value, defaults[column])));
-}
-
-function differences(old: Row, row: Row): Row {
-  const changed = Object.entries(row).filter(([column, value]) => !isSame(value, old[column]));
-  return Object.fromEntries(changed.map(([column, value]) => [column, differenceOf(column, old[column], value)]));
-}
-
-function differenceOf(column: string, old: Value | undefined, now: Value): Value {
-  if (column === 'ids') return ['map', toggled(members(old), members(now)) as [string, string][]];
-  return column === 'tags' || column === 'some' ? ['set', toggled(members(old), members(now)) as string[]] : now;
-}
-
-/** What is in only one of both; of a map's changed key, the new pair. */
-function toggled(old: unknown[], now: unknown[]): unknown[] {
-  const keyOf = (member: unknown): unknown => (Array.isArray(member) ? (member as unknown[])[0] : member);
-  const isIn = (list: unknown[], member: unknown): boolean =>
-    list.some((other) => JSON.stringify(other) === JSON.stringify(member));
-  const added = now.filter((member) => !isIn(old, member));
-  const gone = old.filter((member) => !now.some((other) => keyOf(other) === keyOf(member)));
-  return [...added, ...gone];
-}
-
-function members(value: Value | undefined): unknown[] {
-  if (Array.isArray(value) && (value[0] === 'set' || value[0] === 'map')) return value[1];
-  return value === undefined ? [] : [value];
+function differences(was: DatabaseRow, row: DatabaseRow, columns: Columns): Row {
+  return Object.fromEntries(
+    columns.map(([name, column]) => [name, differenceOf(was.get(name)!, row.get(name)!, column)]),
+  );
 }

@@ -1,11 +1,10 @@
 /** `ovs-port-agent list` against a Node.js that does nothing. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { resultOf } from './benchmark.ts';
 import type { Benchmark } from './benchmark.ts';
 import { withCleanup } from './cleanup.ts';
 import { commandSide } from './end-to-end.ts';
-import { interleave } from './measure.ts';
-import { command, startPrivateNode } from './private-node.ts';
+import { command, startNodeWithGuests } from './private-node.ts';
+import { takeTurns } from './rounds.ts';
 
 const rounds = 40;
 const warmUpRounds = 3;
@@ -15,14 +14,10 @@ const ratioMax = 2.5;
 export const cliBenchmark: Benchmark = {
   name: 'cli',
   about: '`ovs-port-agent list` against `node -e 0`',
-  run: ({ signal, progress }) =>
+  run: (context) =>
     withCleanup(async (later) => {
-      const node = await startPrivateNode({ later, devices: 'shared' });
-      await node.startService();
-      await node.addGuests([100, 101, 102]);
-      await node.untilListed(3);
-
-      const [list = [], nothing = []] = await interleave(
+      const node = await startNodeWithGuests(later, [100, 101, 102]);
+      const [list = [], nothing = []] = await takeTurns(
         [
           commandSide({
             name: 'ovs-port-agent list',
@@ -32,15 +27,8 @@ export const cliBenchmark: Benchmark = {
           }),
           commandSide({ name: 'node -e 0', argv: [process.execPath, '-e', '0'], env: node.env, prints: /^$/ }),
         ],
-        {
-          rounds,
-          warmUpRounds,
-          rest: () => sleep(restMs),
-          onRound: (round) => {
-            progress(`round ${round + 1} of ${rounds}`);
-          },
-          signal,
-        },
+        { rounds, warmUpRounds, restMs },
+        context,
       );
       return resultOf({
         name: 'cli',

@@ -4,7 +4,6 @@
  * of some commits right after one another, as when guests start together.
  */
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Block } from '../src/ledger/block.ts';
 import { parseBridgeName, parseVmid } from '../src/model/names.ts';
 import type { Vmid } from '../src/model/names.ts';
@@ -28,10 +27,10 @@ import { informationOf, resultOf } from './benchmark.ts';
 import type { Benchmark } from './benchmark.ts';
 import { withCleanup } from './cleanup.ts';
 import type { Later } from './cleanup.ts';
-import { interleave } from './measure.ts';
 import type { Side } from './measure.ts';
 import { connectRaw, transactBytes } from './raw-ovsdb.ts';
 import type { RawReply } from './raw-ovsdb.ts';
+import { takeTurns } from './rounds.ts';
 
 const rounds = 60;
 const warmUpRounds = 40;
@@ -46,7 +45,7 @@ const appliedDeadlineMs = 5000;
 export const commitBenchmark: Benchmark = {
   name: 'commit',
   about: 'one warm commit, ledger block apart, against a raw JSON-RPC transact',
-  run: ({ signal, progress }) =>
+  run: (context) =>
     withCleanup(async (later) => {
       const node = await startNode(later, 'with ovs-vswitchd');
       const alone = await startNode(later, 'database alone');
@@ -61,15 +60,7 @@ export const commitBenchmark: Benchmark = {
         await rawSide(later, unwatched),
       ];
       const [committed = [], floor = [], client = [], applied = [], ours = [], watched = [], bare = []] =
-        await interleave(sides, {
-          rounds,
-          warmUpRounds,
-          rest: () => sleep(restMs),
-          onRound: (round) => {
-            progress(`round ${round + 1} of ${rounds}`);
-          },
-          signal,
-        });
+        await takeTurns(sides, { rounds, warmUpRounds, restMs }, context);
       return resultOf({
         name: 'commit',
         clock: 'committed',

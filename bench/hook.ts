@@ -1,13 +1,12 @@
 /** The hookscript on a port that is already adopted, against the least a hook in shell could do. */
 import { resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { busName, objectPath } from '../src/api/dbus/port-agent-interface.ts';
 import { informationOf, resultOf } from './benchmark.ts';
 import type { Benchmark } from './benchmark.ts';
 import { withCleanup } from './cleanup.ts';
 import { commandSide } from './end-to-end.ts';
-import { interleave } from './measure.ts';
-import { startPrivateNode } from './private-node.ts';
+import { startNodeWithGuests } from './private-node.ts';
+import { takeTurns } from './rounds.ts';
 
 const rounds = 100;
 const warmUpRounds = 10;
@@ -18,13 +17,9 @@ const ratioMax = 1.6;
 export const hookBenchmark: Benchmark = {
   name: 'hook',
   about: 'hookscript on an adopted port against sh + timeout + `busctl call ping`',
-  run: ({ signal, progress }) =>
+  run: (context) =>
     withCleanup(async (later) => {
-      const node = await startPrivateNode({ later, devices: 'shared' });
-      await node.startService();
-      await node.addGuests([100]);
-      await node.untilListed(1);
-
+      const node = await startNodeWithGuests(later, [100]);
       const ping = `timeout 1 busctl --system call ${busName} ${objectPath} ${busName} ping`;
       const sides = [
         commandSide({
@@ -41,15 +36,7 @@ export const hookBenchmark: Benchmark = {
         }),
         commandSide({ name: 'true', argv: ['true'], env: node.env, prints: /^$/ }),
       ] as const;
-      const [hook = [], busctl = [], nothing = []] = await interleave(sides, {
-        rounds,
-        warmUpRounds,
-        rest: () => sleep(restMs),
-        onRound: (round) => {
-          progress(`round ${round + 1} of ${rounds}`);
-        },
-        signal,
-      });
+      const [hook = [], busctl = [], nothing = []] = await takeTurns(sides, { rounds, warmUpRounds, restMs }, context);
       return resultOf({
         name: 'hook',
         clock: 'end to end',

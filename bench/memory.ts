@@ -3,11 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { informationOf, resultOf } from './benchmark.ts';
 import type { Benchmark, Information } from './benchmark.ts';
 import { withCleanup } from './cleanup.ts';
-import { interleave } from './measure.ts';
 import type { Side } from './measure.ts';
 import { startPrivateNode } from './private-node.ts';
 import type { PrivateNode, RunningService } from './private-node.ts';
 import { childrenOf, cpuMsOf, memoryOf, untilQuiet } from './process-figures.ts';
+import { takeTurns } from './rounds.ts';
 
 const guests = Array.from({ length: 1000 }, (_, index) => 1000 + index);
 const rounds = 20;
@@ -22,8 +22,9 @@ const idleMs = 10_000;
 export const memoryBenchmark: Benchmark = {
   name: 'memory',
   about: 'resident memory of the service with 1,000 ports against the idle service',
-  run: ({ signal, progress }) =>
+  run: (context) =>
     withCleanup(async (later) => {
+      const { signal, progress } = context;
       const idleNode = await startPrivateNode({ later, devices: 'none' });
       const fullNode = await startPrivateNode({ later, devices: 'shared' });
       const idle = await idleNode.startService();
@@ -37,17 +38,10 @@ export const memoryBenchmark: Benchmark = {
       const settledMb = [mb(memoryOf(full.pid).rssBytes), mb(memoryOf(idle.pid).rssBytes)] as const;
 
       const pss: [number[], number[]] = [[], []];
-      const [fullRss = [], idleRss = []] = await interleave(
+      const [fullRss = [], idleRss = []] = await takeTurns(
         [residentSide('1,000 ports', fullNode, full.pid, pss[0]), residentSide('idle', idleNode, idle.pid, pss[1])],
-        {
-          rounds,
-          warmUpRounds,
-          rest: () => Promise.resolve(),
-          onRound: (round) => {
-            progress(`round ${round + 1} of ${rounds}`);
-          },
-          signal,
-        },
+        { rounds, warmUpRounds },
+        context,
       );
       const peakMb = [mb(memoryOf(full.pid).peakBytes), mb(memoryOf(idle.pid).peakBytes)] as const;
       const helpers = childrenOf(full.pid).map((pid) => mb(memoryOf(pid).pssBytes));

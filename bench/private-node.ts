@@ -133,6 +133,15 @@ export async function startPrivateNode({ later, devices }: PrivateNodeOptions): 
   };
 }
 
+/** One with the service running, which lists a port for each of these containers. */
+export async function startNodeWithGuests(later: Later, vmids: readonly number[]): Promise<PrivateNode> {
+  const node = await startPrivateNode({ later, devices: 'shared' });
+  await node.startService();
+  await node.addGuests(vmids);
+  await node.untilListed(vmids.length);
+  return node;
+}
+
 async function writeNodeFiles(folder: string, ovsdb: string, busAddress: string): Promise<void> {
   for (const part of ['pve/lxc', 'pve/qemu-server', 'network', 'state'])
     await mkdir(join(folder, part), { recursive: true });

@@ -28,7 +28,8 @@ async function measure(names: readonly string[]): Promise<void> {
   }
   await execa('ip', ['link', 'set', 'lo', 'up']);
   for (const { name, run } of benchmarks.filter((benchmark) => names.includes(benchmark.name))) {
-    process.send?.(await run({ signal: abort.signal, progress: showProgress(name) }));
+    const results = [await run({ signal: abort.signal, progress: showProgress(name) })].flat();
+    for (const result of results) process.send?.(result);
     if (isTerminal) process.stderr.write('\r\u001b[K');
   }
 }

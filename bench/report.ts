@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg, release, totalmem } from 'node:os';
 import { format } from 'prettier';
-import type { BenchmarkResult, Information, Target, Unit } from './benchmark.ts';
+import type { BenchmarkResult, Goal, Grid, Information, Unit } from './benchmark.ts';
 
 export interface Report {
   /** Day, UTC. */
@@ -53,7 +53,13 @@ export function renderText({ machine, benchmarks }: Report): string {
     '',
     alignColumns([informationHeader, ...information]),
     '',
-    ...benchmarks.flatMap(({ name, subject, rival }) => [`${name}: ${subject.what}`, `  against ${rival.what}`]),
+    ...benchmarks.flatMap(({ grids }) =>
+      grids.flatMap((grid) => [gridTitle(grid), alignColumns([grid.header, ...gridCells(grid)]), '']),
+    ),
+    ...benchmarks.flatMap(({ name, subject, rival }) => [
+      `${name}: ${subject.what}`,
+      ...(rival === null ? [] : [`  against ${rival.what}`]),
+    ]),
   ].join('\n');
 }
 
@@ -83,7 +89,8 @@ function renderMarkdown({ date, machine, benchmarks }: Report): string {
     benchmarks
       .map(
         ({ name, subject, rival, warmUpRounds }) =>
-          `- **${name}**, ${subject.count} rounds after ${warmUpRounds} to warm up: ${subject.what}, against ${rival.what}`,
+          `- **${name}**, ${subject.count} rounds after ${warmUpRounds} to warm up: ${subject.what}` +
+          (rival === null ? '' : `, against ${rival.what}`),
       )
       .join('\n'),
     'Taken in the same runs, without a target:',
@@ -91,6 +98,9 @@ function renderMarkdown({ date, machine, benchmarks }: Report): string {
       informationHeader,
       ...benchmarks.flatMap((result) => result.information.map((each) => [result.name, ...informationCells(each)])),
     ]),
+    ...benchmarks.flatMap(({ grids }) =>
+      grids.flatMap((grid) => [`${gridTitle(grid)}:`, markdownTable([grid.header, ...gridCells(grid)])]),
+    ),
   ].join('\n\n');
 }
 
@@ -108,23 +118,56 @@ const resultHeader = [
 ];
 
 function resultCells({ name, clock, unit, subject, rival, target }: BenchmarkResult): string[] {
+  const { goal, comparison, met } = target;
   return [
     name,
     clock,
     figure(subject.median, unit),
     figure(subject.p99, unit),
-    figure(rival.median, unit),
-    figure(rival.p99, unit),
-    compared(target.ofMedians, target, unit),
-    compared(target.pairByPair, target, unit),
-    target.kind === 'ratio' ? `at most ${target.atMost} x` : `at most +${target.atMost} ${unit}`,
-    target.met ? 'met' : 'MISSED',
+    rival === null ? '' : figure(rival.median, unit),
+    rival === null ? '' : figure(rival.p99, unit),
+    compared(comparison?.ofMedians, goal, unit),
+    compared(comparison?.pairByPair, goal, unit),
+    describeGoal(goal, unit),
+    met ? 'met' : 'MISSED',
   ];
 }
 
-function compared(value: number, { kind }: Target, unit: Unit): string {
-  if (kind === 'ratio') return `${value.toFixed(2)} x`;
-  return `${value < 0 ? '' : '+'}${figure(value, unit)}`;
+function compared(value: number | undefined, { kind }: Goal, unit: Unit): string {
+  if (value === undefined) return '';
+  switch (kind) {
+    case 'ratio':
+      return `${value.toFixed(2)} x`;
+    case 'difference':
+      return `${value < 0 ? '' : '+'}${figure(value, unit)}`;
+    case 'speed-up':
+    case 'time':
+      return `${value.toFixed(1)} x faster`;
+  }
+}
+
+function describeGoal(goal: Goal, unit: Unit): string {
+  switch (goal.kind) {
+    case 'ratio':
+      return `at most ${goal.atMost} x`;
+    case 'difference':
+      return `at most +${goal.atMost} ${unit}`;
+    case 'speed-up':
+      return `at least ${goal.atLeast} x faster`;
+    case 'time':
+      return `goal ${goal.atMost} ${unit}`;
+  }
+}
+
+function gridTitle({ title, clock }: Grid): string {
+  return `${title} (${clock}, medians)`;
+}
+
+function gridCells({ rows, unit }: Grid): string[][] {
+  return rows.map(({ label, figures }) => [
+    label,
+    ...figures.map((value) => (value === null ? '' : figure(value, unit))),
+  ]);
 }
 
 const informationHeader = ['benchmark', 'for information', 'clock', 'median', 'p99'];

@@ -4,5 +4,12 @@ import { cliBenchmark } from './cli.ts';
 import { commitBenchmark } from './commit.ts';
 import { hookBenchmark } from './hook.ts';
 import { memoryBenchmark } from './memory.ts';
+import { stormBenchmark } from './storm.ts';
 
-export const benchmarks: readonly Benchmark[] = [hookBenchmark, commitBenchmark, cliBenchmark, memoryBenchmark];
+export const benchmarks: readonly Benchmark[] = [
+  hookBenchmark,
+  commitBenchmark,
+  stormBenchmark,
+  cliBenchmark,
+  memoryBenchmark,
+];

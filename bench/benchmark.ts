@@ -12,6 +12,8 @@ export interface Benchmark {
 
 export interface BenchmarkContext {
   readonly signal: AbortSignal;
+  /** Few rounds: only to see that it can be taken. */
+  readonly isQuick: boolean;
   /** One short line for who waits. */
   readonly progress: (what: string) => void;
 }

@@ -7,11 +7,17 @@ import { benchmarks } from './all.ts';
 import { messageOf } from './message.ts';
 
 const isTerminal = process.stderr.isTTY;
+/** Where lines stay, few are written. */
+const logIntervalMs = 5000;
 // Each private switch watches for the end of this process; some benchmarks have five.
 process.setMaxListeners(50);
 
 try {
-  await measure(process.argv.slice(2));
+  const names = process.argv.slice(2);
+  await measure(
+    names.filter((name) => name !== '--quick'),
+    names.includes('--quick'),
+  );
 } catch (error) {
   process.stderr.write(`bench: ${messageOf(error)}\n`);
   process.exitCode = 1;
@@ -19,7 +25,7 @@ try {
   process.disconnect();
 }
 
-async function measure(names: readonly string[]): Promise<void> {
+async function measure(names: readonly string[], isQuick: boolean): Promise<void> {
   const abort = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
@@ -28,7 +34,7 @@ async function measure(names: readonly string[]): Promise<void> {
   }
   await execa('ip', ['link', 'set', 'lo', 'up']);
   for (const { name, run } of benchmarks.filter((benchmark) => names.includes(benchmark.name))) {
-    const results = [await run({ signal: abort.signal, progress: showProgress(name) })].flat();
+    const results = [await run({ signal: abort.signal, progress: showProgress(name), isQuick })].flat();
     for (const result of results) process.send?.(result);
     if (isTerminal) process.stderr.write('\r\u001b[K');
   }
@@ -36,7 +42,13 @@ async function measure(names: readonly string[]): Promise<void> {
 
 function showProgress(name: string): (what: string) => void {
   process.stderr.write(`${name}: starting${isTerminal ? '' : '\n'}`);
+  let lastMs = performance.now();
   return (what) => {
-    if (isTerminal) process.stderr.write(`\r\u001b[K${name}: ${what}`);
+    if (isTerminal) {
+      process.stderr.write(`\r\u001b[K${name}: ${what}`);
+    } else if (performance.now() - lastMs >= logIntervalMs) {
+      lastMs = performance.now();
+      process.stderr.write(`${name}: ${what}\n`);
+    }
   };
 }

@@ -3,6 +3,8 @@
 /** One way of doing the job. `sample` does it once and answers its figure (milliseconds, bytes). */
 export interface Side {
   readonly name: string;
+  /** Takes part in every so many rounds only, beginning with the first, and in none to warm up; a slow one does. */
+  readonly every?: number;
   sample(round: number): Promise<number> | number;
 }
 
@@ -23,12 +25,18 @@ export async function interleave(sides: readonly Side[], options: InterleaveOpti
     if (round >= 0) options.onRound?.(round);
     for (const [index, side] of sides.entries()) {
       options.signal.throwIfAborted();
+      if (side.every !== undefined && (round < 0 || round % side.every !== 0)) continue;
       const figure = await side.sample(round);
       if (round >= 0) samples[index]?.push(figure);
       await options.rest();
     }
   }
   return samples;
+}
+
+/** Of samples of every round, those of the rounds in which a slower side took part too. */
+export function inRoundsOf(every: number, samples: readonly number[]): number[] {
+  return samples.filter((_, round) => round % every === 0);
 }
 
 export interface Summary {

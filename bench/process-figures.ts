@@ -1,5 +1,5 @@
 /** What the kernel says about a process (proc(5)). */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Memory {
@@ -21,11 +21,22 @@ export function memoryOf(pid: number): Memory {
 
 /** Time on a CPU so far, in its own code and in the kernel, in milliseconds of 10 ms grain. */
 export function cpuMsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The command's name may hold blanks and brackets; what follows its last bracket begins with field 3.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const fields = statFieldsOf(pid);
   const [userTicks, systemTicks] = [Number(fields[11]), Number(fields[12])];
   return (userTicks + systemTicks) * millisecondsPerTick;
+}
+
+/** Time on a CPU so far of all threads that still run, to the nanosecond (Documentation/scheduler/sched-stats.rst). */
+export function runningMsOf(pid: number): number {
+  const tasks = readdirSync(`/proc/${pid}/task`);
+  const nanoseconds = tasks.map((task) => readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]);
+  return nanoseconds.reduce((sum, each) => sum + Number(each), 0) / 1e6;
+}
+
+/** What the children of a process used that it has waited for, and theirs, in milliseconds of 10 ms grain. */
+export function waitedForMsOf(pid: number): number {
+  const fields = statFieldsOf(pid);
+  return (Number(fields[13]) + Number(fields[14])) * millisecondsPerTick;
 }
 
 /** Pids of the processes that `pid` started and that still run. */
@@ -43,6 +54,18 @@ export async function untilQuiet(pid: number, quietMs: number, deadlineMs = 60_0
     before = now;
     if (performance.now() > end) throw new Error(`process ${pid} was busy for ${deadlineMs} ms on end`);
   }
+}
+
+/** Fields of proc(5)'s `stat`, beginning with the third. */
+function statFieldsOf(pid: number): string[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The command's name may hold blanks and brackets.
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+/** Pids of this process's children among whose words one contains `text`. */
+export function childrenNaming(text: string): number[] {
+  return childrenOf(process.pid).filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text));
 }
 
 /** USER_HZ is 100 on every architecture that Node.js runs on. */

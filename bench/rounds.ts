@@ -12,18 +12,21 @@ export interface Rounds {
   readonly restMs?: number;
 }
 
+const quickRounds = 2;
+
 /** The samples of each side, in the order of `sides`. */
 export function takeTurns(
   sides: readonly Side[],
   { rounds, warmUpRounds, restMs = 0 }: Rounds,
-  { signal, progress }: BenchmarkContext,
+  { signal, progress, isQuick }: BenchmarkContext,
 ): Promise<number[][]> {
+  const taken = isQuick ? Math.min(rounds, quickRounds) : rounds;
   return interleave(sides, {
-    rounds,
-    warmUpRounds,
+    rounds: taken,
+    warmUpRounds: isQuick ? 0 : warmUpRounds,
     rest: () => (restMs === 0 ? Promise.resolve() : sleep(restMs)),
     onRound: (round) => {
-      progress(`round ${round + 1} of ${rounds}`);
+      progress(`round ${round + 1} of ${taken}`);
     },
     signal,
   });

@@ -21,7 +21,7 @@ const exitMissed = 1;
 const exitNotMeasured = 2;
 const exitUsage = 64;
 
-const help = `Usage: npm run bench -- [--write] [benchmark ...]
+const help = `Usage: npm run bench -- [--write | --quick] [benchmark ...]
 
 Compares the agent with what a user would run instead, both in the same run, taking turns.
 Needs root: it makes network devices, in a network namespace of its own. Leaves nothing behind.
@@ -29,6 +29,7 @@ The table goes to standard output, progress to standard error.
 
 ${benchmarks.map(({ name, about }) => `  ${name.padEnd(9)} ${about}`).join('\n')}
 
+  --quick   few rounds: shows that all can be taken, its figures say nothing
   --write   put the figures of all benchmarks into docs/benchmarks.md and docs/benchmarks.json
   --help    this text
 
@@ -40,7 +41,7 @@ Examples:
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(argv: string[]): Promise<number> {
-  let chosen: { names: readonly string[]; write: boolean } | 'help';
+  let chosen: Choice | 'help';
   try {
     chosen = choose(argv);
   } catch (error) {
@@ -53,7 +54,7 @@ async function main(argv: string[]): Promise<number> {
   }
   try {
     const machine = describeMachine();
-    const results = await measureInside(chosen.names);
+    const results = await measureInside(chosen);
     const report = { date: new Date().toISOString().slice(0, 10), machine, benchmarks: results };
     process.stdout.write(`${renderText(report)}\n`);
     if (chosen.write) await writeReport(report);
@@ -64,23 +65,34 @@ async function main(argv: string[]): Promise<number> {
   }
 }
 
-function choose(args: string[]): { names: readonly string[]; write: boolean } | 'help' {
+interface Choice {
+  readonly names: readonly string[];
+  readonly write: boolean;
+  readonly quick: boolean;
+}
+
+function choose(args: string[]): Choice | 'help' {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { write: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+    options: {
+      write: { type: 'boolean', default: false },
+      quick: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
   });
   if (values.help) return 'help';
   const all = benchmarks.map(({ name }) => name);
   const unknown = positionals.filter((name) => !all.includes(name));
   if (unknown.length > 0) throw new Error(`there is no benchmark ${unknown.join(', ')}`);
-  if (values.write && positionals.length > 0) {
-    throw new Error('--write takes every benchmark: figures of one run stand together');
+  if (values.write && (positionals.length > 0 || values.quick)) {
+    throw new Error('--write takes every benchmark in full: figures of one run stand together');
   }
-  return { names: positionals.length === 0 ? all : positionals, write: values.write };
+  const { write, quick } = values;
+  return { names: positionals.length === 0 ? all : positionals, write, quick };
 }
 
-async function measureInside(names: readonly string[]): Promise<BenchmarkResult[]> {
+async function measureInside({ names, quick }: Choice): Promise<BenchmarkResult[]> {
   if (process.getuid?.() !== 0) throw new Error('needs root, for a network namespace of its own');
   await execa(process.execPath, ['scripts/build.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] });
   const folder = await mkdtemp(join(tmpdir(), 'bench-run-'));
@@ -88,7 +100,7 @@ async function measureInside(names: readonly string[]): Promise<BenchmarkResult[
     const outfile = join(folder, 'inside.mjs');
     await bundle('bench/inside.ts', outfile);
     const results: BenchmarkResult[] = [];
-    const child = spawn('unshare', ['--net', process.execPath, outfile, ...names], {
+    const child = spawn('unshare', ['--net', process.execPath, outfile, ...(quick ? ['--quick'] : []), ...names], {
       stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     });
     child.on('message', (result) => results.push(result as BenchmarkResult));

@@ -4,7 +4,7 @@ import { createConnection } from 'node:net';
 import { JsonStream } from '../src/ovsdb/json-stream.ts';
 
 export interface RawOvsdb {
-  /** Sends one message and resolves with the next reply, parsed. Updates of a monitor are read and dropped. */
+  /** Sends one message and resolves with the next reply, parsed. */
   exchange(bytes: Buffer): Promise<RawReply>;
   close(): void;
 }
@@ -22,7 +22,11 @@ export function transactBytes(id: number, operations: readonly unknown[]): Buffe
 
 type Incoming = RawReply | { readonly method: string; readonly params: unknown; readonly id: unknown };
 
-export async function connectRaw(socketPath: string): Promise<RawOvsdb> {
+/** `onUpdate` gets the parameters of every message of a monitor. */
+export async function connectRaw(
+  socketPath: string,
+  onUpdate: (params: unknown) => void = () => undefined,
+): Promise<RawOvsdb> {
   const socket = createConnection(socketPath);
   await once(socket, 'connect');
   const stream = new JsonStream();
@@ -32,6 +36,7 @@ export async function connectRaw(socketPath: string): Promise<RawOvsdb> {
       if (!('method' in message)) resolveReply(message);
       else if (message.method === 'echo')
         socket.write(JSON.stringify({ id: message.id, result: message.params, error: null }));
+      else onUpdate(message.params);
     }
   });
   return {

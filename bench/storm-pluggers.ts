@@ -9,6 +9,7 @@ import { benchCause, startPrivateEngine } from './private-engine.ts';
 import { plug } from './private-node.ts';
 import { childrenNaming, runningMsOf, untilQuiet, waitedForMsOf } from './process-figures.ts';
 import { startShell } from './shell.ts';
+import type { Shell } from './shell.ts';
 import type { Plugger } from './storm-sides.ts';
 
 export const pluggerNames = {
@@ -19,7 +20,7 @@ export const pluggerNames = {
   idlEach: 'Python IDL, one a port',
 } as const;
 /** Longer than the engine lets pass between two looks at everything. */
-const quietMs = 600;
+export const quietMs = 600;
 
 /** The engine in this process; `vmids` are the guests of its storms. */
 export async function agentPlugger(later: Later, vmids: readonly number[]): Promise<Plugger> {
@@ -67,11 +68,12 @@ export async function agentPlugger(later: Later, vmids: readonly number[]): Prom
 const isPlugged = /: net0 is vi\d+ on ovsbr0, tag 10$/;
 
 /** Open vSwitch's command, as Proxmox VE uses it and as well as it can be used; one switch for both. */
-export async function commandPluggers(later: Later): Promise<{ forks: Plugger; batch: Plugger }> {
+export async function commandPluggers(later: Later): Promise<{ forks: Plugger; batch: Plugger; shell: Shell }> {
   const observed = await startObservedSwitch(later);
   const shell = startShell(later, { ...process.env, OVSDB: observed.ovs.endpoint });
   const common = rivalOf(observed, () => runningMsOf(shell.pid) + waitedForMsOf(shell.pid));
   return {
+    shell,
     forks: { ...common, name: pluggerNames.forks, plug: (vmids) => plugByForks(shell, vmids) },
     batch: { ...common, name: pluggerNames.batch, plug: (vmids) => plugInOneBatch(shell, vmids), addPresent: nothing },
   };

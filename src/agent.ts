@@ -229,6 +229,8 @@ async function wireEngine(
     bridges: config.bridges,
     bridgeName: config.bridge_name,
     containerBridge: config.container_bridge,
+    policies: config.policy,
+    pools: { problem: 'this version does not ask Proxmox VE for pools', poolOf: () => null },
     namingTemplate: config.naming_template,
     namingMode: config.naming_mode,
     includePrefixes: config.include_prefixes,

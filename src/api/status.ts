@@ -28,6 +28,7 @@ export function statusOf(service: Service): Status {
       ({ name, line }) => `interfaces line ${line}: ${name} is not ours and was left alone`,
     ),
     ...status.unreadable.map(([vmid, reason]) => `guest ${vmid}: ${reason}`),
+    ...status.policies,
     ...status.problems.map(([port, problem]) => `${port}: ${problem}`),
     ...ports.flatMap(({ port, row }) => (row.error === null ? [] : [`${port}: Open vSwitch says: ${row.error}`])),
     ...service.notices(),

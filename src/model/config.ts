@@ -3,17 +3,11 @@ import * as z from 'zod';
 import { AgentError } from './errors.ts';
 import { nearest } from './nearest.ts';
 import { namingModes } from './naming.ts';
-import { parseBridgeName } from './names.ts';
 import type { BridgeName } from './names.ts';
+import type { Policy } from './policy.ts';
+import { policySchema } from './policy-schema.ts';
+import { bridge } from './schema-parts.ts';
 
-const bridge = z.string().transform((name, context) => {
-  try {
-    return parseBridgeName(name);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
-    return z.NEVER;
-  }
-});
 const absolutePath = z.string().regex(/^\//, 'expected an absolute path');
 const ovsdbEndpoint = /^(unix:\/[^,]+|(tcp|ssl):(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?)$/;
 const markerText = z
@@ -69,11 +63,25 @@ const schema = z.strictObject({
     .optional()
     .describe('command that prints the container of the device {ifname}; no shell, 2 s'),
   log_level: z.enum(['error', 'warning', 'info', 'debug']).default('info').describe('what is logged'),
+  policy: z
+    .array(policySchema)
+    .prefault([])
+    .describe('policies, each a table `[[policy]]`; the first that matches wins'),
 });
+/** Plain data: what may stand where, and the descriptions. */
+const jsonSchema = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as SchemaNode;
 
-export type Config = Omit<z.output<typeof schema>, 'bridges' | 'ledger_path'> & {
+interface SchemaNode {
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly items?: SchemaNode;
+}
+
+export type Config = Omit<z.output<typeof schema>, 'bridges' | 'ledger_path' | 'policy'> & {
   readonly bridges: readonly BridgeName[];
   readonly ledger_path: string;
+  readonly policy: readonly Policy[];
 };
 
 export interface ConfigResult {
@@ -93,6 +101,9 @@ export function parseConfig(input: unknown): ConfigResult {
   const result = schema.safeParse(input);
   if (!result.success) throw new ConfigError(result.error.issues.flatMap(describeIssue));
   const { data } = result;
+  const bridges = data.bridges ?? [...new Set([data.bridge_name, data.container_bridge])];
+  const issues = data.policy.flatMap((policy, index) => unmanaged(policy, `policy.${index}`, bridges));
+  if (issues.length > 0) throw new ConfigError(issues);
   const warnings: string[] = [];
   if (data.enable_rename) {
     warnings.push(
@@ -102,7 +113,7 @@ export function parseConfig(input: unknown): ConfigResult {
   return {
     config: {
       ...data,
-      bridges: data.bridges ?? [...new Set([data.bridge_name, data.container_bridge])],
+      bridges,
       ledger_path: data.ledger_path ?? `${data.state_dir}/ledger.jsonl`,
     },
     warnings,
@@ -120,22 +131,41 @@ export class ConfigError extends AgentError {
 
 /** Keys with their description and default, for the documents. */
 export function configKeys(): { key: string; description: string; defaultValue: unknown }[] {
-  const { properties = {} } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as {
-    properties?: Record<string, { description?: string; default?: unknown }>;
-  };
-  return Object.entries(properties).map(([key, property]) => ({
+  return Object.entries(jsonSchema.properties ?? {}).map(([key, property]) => ({
     key,
     description: property.description ?? '',
     defaultValue: property.default,
   }));
 }
 
+/** A port on a bridge that is not managed would be nobody's. */
+function unmanaged(policy: Policy, key: string, bridges: readonly BridgeName[]): ConfigIssue[] {
+  return [
+    { key: `${key}.match.bridge`, bridge: policy.match.bridge },
+    { key: `${key}.bridge`, bridge: policy.bridge },
+  ].flatMap(({ key, bridge }) =>
+    bridge === null || bridges.includes(bridge)
+      ? []
+      : [{ key, message: `${bridge} is not a managed bridge; those are ${bridges.join(', ')} (key bridges)` }],
+  );
+}
+
 function describeIssue(issue: z.core.$ZodIssue): ConfigIssue[] {
+  const path = issue.path.map(String);
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
-      const near = nearest(key, Object.keys(schema.shape));
-      return { key, message: `unknown key${near === null ? '' : `; did you mean ${near}?`}` };
+      const near = nearest(key, keysAt(path));
+      return {
+        key: [...path, key].join('.'),
+        message: `unknown key${near === null ? '' : `; did you mean ${near}?`}`,
+      };
     });
   }
-  return [{ key: issue.path.map(String).join('.'), message: issue.message }];
+  return [{ key: path.join('.'), message: issue.message }];
+}
+
+function keysAt(path: readonly string[]): string[] {
+  let node: SchemaNode | undefined = jsonSchema;
+  for (const part of path) node = node?.items ?? node?.properties?.[part];
+  return Object.keys(node?.properties ?? {});
 }

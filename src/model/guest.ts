@@ -23,6 +23,8 @@ export interface Guest {
   readonly vmid: Vmid;
   /** `hostname` of a container, `name` of a machine; empty when the configuration has none. */
   readonly name: string;
+  /** As Proxmox VE has them, in the order of the file. */
+  readonly tags: readonly string[];
   readonly nics: readonly GuestNic[];
 }
 

@@ -15,6 +15,8 @@ export interface WantedPort {
   readonly bridge: BridgeName;
   readonly tag: VlanTag | null;
   readonly trunks: readonly VlanTag[];
+  /** The port that gets a copy of its packets, by a policy. */
+  readonly mirrorTo: PortName | null;
   /** `mtu_request` in bytes, the bridge's own as Proxmox VE asks for; null when not known. */
   readonly mtu: number | null;
   /** Name of the Port row: the netdev's for what Proxmox plugs, the port name for every other device. */

@@ -4,6 +4,7 @@ import { parse, TomlError } from 'smol-toml';
 import { ConfigError, parseConfig } from '../model/config.ts';
 import type { ConfigResult } from '../model/config.ts';
 import { AgentError } from '../model/errors.ts';
+import { tomlPositions } from './toml-positions.ts';
 
 const defaultConfigPath = '/etc/ovs-port-agent/config.toml';
 
@@ -32,19 +33,19 @@ export function parseConfigText(text: string, file: string): ConfigResult {
       throw new AgentError('InvalidArgument', `${file}:${error.line}:${error.column}: ${reason}`, { cause: error });
     }
     if (error instanceof ConfigError) {
-      const lines = error.issues.map(({ key, message }) => `${file}${positionOf(text, key)}: ${key}: ${message}`);
+      const positions = tomlPositions(text);
+      const lines = error.issues.map(({ key, message }) => `${file}${placeOf(key, positions)}: ${key}: ${message}`);
       throw new AgentError('InvalidArgument', lines.join('\n'), { cause: error });
     }
     throw error;
   }
 }
 
-/** `:line:column` of a top-level key; the parser keeps no positions of what it accepted. */
-function positionOf(text: string, key: string): string {
-  const [top = ''] = key.split('.');
-  const escaped = top.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
-  const match = new RegExp(String.raw`^([ \t]*)(?:\[+[ \t]*)?["']?${escaped}["']?[ \t]*[=\].]`, 'm').exec(text);
-  if (match === null) return '';
-  const line = text.slice(0, match.index).split('\n').length;
-  return `:${line}:${(match[1]?.length ?? 0) + 1}`;
+/** `:line:column` of the key, or of the table that lacks it. */
+function placeOf(key: string, positions: ReturnType<typeof tomlPositions>): string {
+  for (let path = key.split('.'); path.length > 0; path = path.slice(0, -1)) {
+    const position = positions.get(path.join('.'));
+    if (position !== undefined) return `:${position.line}:${position.column}`;
+  }
+  return '';
 }

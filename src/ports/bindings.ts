@@ -16,6 +16,7 @@ import { portRowName } from '../model/naming.ts';
 import type { NamingMode } from '../model/naming.ts';
 import type { WantedPort } from '../model/port.ts';
 import type { BindingsStore } from './contracts.ts';
+import type { Placement } from './policies.ts';
 
 export interface Binding {
   readonly port: PortName;
@@ -23,6 +24,8 @@ export interface Binding {
   readonly bridge: BridgeName;
   readonly container: ContainerName | null;
   readonly vmid: Vmid | null;
+  /** The bridge that the caller named; null when the configuration chose it. */
+  readonly asked: BridgeName | null;
 }
 
 export class Bindings {
@@ -67,22 +70,20 @@ export class Bindings {
   }
 }
 
-/** Containers of Netmaker belong on `container_bridge`, all others on `bridge_name`. */
-export function bridgeOfContainer(
-  container: ContainerName,
-  { bridgeName, containerBridge }: { bridgeName: BridgeName; containerBridge: BridgeName },
-): BridgeName {
-  return container.toLowerCase().includes('netmaker') ? containerBridge : bridgeName;
-}
-
-export function wantedOfBinding(binding: Binding, mode: NamingMode): WantedPort {
+/** A port stays on the bridge that it was handed over to; VLAN and mirror are what the configuration says now. */
+export function wantedOfBinding(
+  binding: Binding,
+  { tag, trunks, mirrorTo }: Omit<Placement, 'bridge'>,
+  mode: NamingMode,
+): WantedPort {
   return {
     port: binding.port,
     netdev: binding.netdev,
     owner: { kind: 'binding', vmid: binding.vmid, container: binding.container },
     bridge: binding.bridge,
-    tag: null,
-    trunks: [],
+    tag,
+    trunks,
+    mirrorTo,
     mtu: null,
     rowName: portRowName(mode, { ...binding, isGuest: false }),
     mac: null,
@@ -108,6 +109,7 @@ function parseBindings(value: unknown): Binding[] {
       bridge: parseBridgeName(text('bridge')),
       container: entry['container'] === null ? null : parseContainerName(text('container')),
       vmid: typeof entry['vmid'] === 'number' ? parseVmid(entry['vmid']) : null,
+      asked: typeof entry['asked'] === 'string' ? parseBridgeName(entry['asked']) : null,
     };
   });
 }

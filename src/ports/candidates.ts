@@ -5,22 +5,21 @@
  */
 import { toAgentError } from '../model/errors.ts';
 import { parseGuestNetdev } from '../model/guest.ts';
-import { parseNetdevName } from '../model/names.ts';
-import type { BridgeName, ContainerName, NetdevName, PortName } from '../model/names.ts';
+import { parseContainerName, parseNetdevName } from '../model/names.ts';
+import type { ContainerName, NetdevName } from '../model/names.ts';
 import { portRowName, templatePortName } from '../model/naming.ts';
 import type { NamingMode } from '../model/naming.ts';
-import type { WantedPort } from '../model/port.ts';
-import { bridgeOfContainer } from './bindings.ts';
+import type { ObservedPort, WantedPort } from '../model/port.ts';
 import type { ContainerNames, Link, Links } from './contracts.ts';
-import { isOurs } from './marks.ts';
+import { isOurs, markKeys } from './marks.ts';
 import { portNameOfRow } from './plan.ts';
+import type { Policies } from './policies.ts';
 import type { SwitchView } from './switch-view.ts';
 
 export interface CandidateOptions {
   readonly prefixes: readonly string[];
   readonly names: ContainerNames;
-  readonly bridgeName: BridgeName;
-  readonly containerBridge: BridgeName;
+  readonly policies: Pick<Policies, 'place'>;
   readonly namingTemplate: string;
   readonly namingMode: NamingMode;
 }
@@ -48,42 +47,41 @@ export async function candidatePorts(
   const wanted: WantedPort[] = [];
   const problems = new Map<string, string>();
   const fresh: Link[] = [];
-  for (const link of offered) {
-    const row = view.byNetdev(link.name);
-    const port = row === null || !isOurs(row) ? null : portNameOfRow(row);
-    // Ours already: its name stays, whatever the container is called now.
-    if (row !== null && port !== null) wanted.push(wantedCandidate(link.name as NetdevName, port, row.bridge, options));
-    else if (row === null && link.master === null && link.peerElsewhere) fresh.push(link);
-  }
-  const addressed = await links.withAddress(fresh.map(({ name }) => name));
-  for (const { name } of fresh) {
-    if (addressed.has(name)) continue;
+  const take = async (name: string, row: ObservedPort | null): Promise<void> => {
     try {
       const netdev = parseNetdevName(name);
-      const container = await options.names.nameOf(netdev);
-      const port = templatePortName(options.namingTemplate, { container, index: 0 });
-      wanted.push(wantedCandidate(netdev, port, bridgeOfContainer(container, options), options, container));
+      const marked = row?.portIds.get(markKeys.container);
+      const container = marked === undefined ? await options.names.nameOf(netdev) : parseContainerName(marked);
+      wanted.push(wantedCandidate(netdev, container, row, options));
     } catch (error) {
       problems.set(name, `${name} has no port: ${toAgentError(error).message}`);
     }
+  };
+  for (const link of offered) {
+    const row = view.byNetdev(link.name);
+    if (row !== null && isOurs(row)) await take(link.name, row);
+    else if (row === null && link.master === null && link.peerElsewhere) fresh.push(link);
   }
+  const addressed = await links.withAddress(fresh.map(({ name }) => name));
+  for (const { name } of fresh) if (!addressed.has(name)) await take(name, null);
   return { wanted, problems };
 }
 
+/** A port that is there keeps its name and its bridge, whatever the container is called now. */
 function wantedCandidate(
   netdev: NetdevName,
-  port: PortName,
-  bridge: BridgeName,
-  { namingMode }: CandidateOptions,
-  container: ContainerName | null = null,
+  container: ContainerName,
+  row: ObservedPort | null,
+  { policies, namingTemplate, namingMode }: CandidateOptions,
 ): WantedPort {
+  const placement = policies.place({ netdev, container, vmid: null, guest: null, asked: null });
+  const port = (row === null ? null : portNameOfRow(row)) ?? templatePortName(namingTemplate, { container, index: 0 });
   return {
     port,
     netdev,
     owner: { kind: 'binding', vmid: null, container },
-    bridge,
-    tag: null,
-    trunks: [],
+    ...placement,
+    bridge: row?.bridge ?? placement.bridge,
     mtu: null,
     rowName: portRowName(namingMode, { netdev, port, isGuest: false }),
     mac: null,

@@ -47,6 +47,14 @@ export interface Guests {
   list(): Promise<Vmid[]>;
 }
 
+/** The pools of Proxmox VE, which no guest's own file names. */
+export interface Pools {
+  /** Why they cannot be told; null when they can. */
+  readonly problem: string | null;
+  /** null when the guest is in none, or when that cannot be told. */
+  poolOf(vmid: Vmid): string | null;
+}
+
 /** The container behind a device. Rejects when it cannot be told. */
 export interface ContainerNames {
   nameOf(netdev: NetdevName): Promise<ContainerName>;

@@ -2,7 +2,7 @@
 import { firewallBridgeName, guestNetdevName } from '../model/guest.ts';
 import type { Guest, GuestNic } from '../model/guest.ts';
 import { nicIndex } from '../model/names.ts';
-import type { BridgeName, NetdevName, NicName } from '../model/names.ts';
+import type { BridgeName, NetdevName, NicName, PortName } from '../model/names.ts';
 import { guestPortName, portRowName } from '../model/naming.ts';
 import type { NamingMode } from '../model/naming.ts';
 import type { WantedPort } from '../model/port.ts';
@@ -13,6 +13,9 @@ export type NicVerdict =
   | { readonly nic: NicName; readonly wanted: WantedPort }
   | { readonly nic: NicName; readonly wanted: null; readonly reason: string };
 
+/** What a policy says about a nic that is on this bridge. */
+export type MirrorOf = (guest: Guest, nic: GuestNic & { readonly bridge: BridgeName }) => PortName | null;
+
 /** Kernel datapath's own master: a device under it is plugged, not held by something else. */
 const datapathMaster = 'ovs-system';
 
@@ -21,8 +24,9 @@ export function desiredPorts(
   links: ReadonlyMap<string, Link>,
   managed: ReadonlySet<BridgeName>,
   mode: NamingMode,
+  mirrorOf: MirrorOf = () => null,
 ): NicVerdict[] {
-  return guest.nics.map((nic) => verdictOf(guest, nic, links, managed, mode));
+  return guest.nics.map((nic) => verdictOf(guest, nic, links, managed, mode, mirrorOf));
 }
 
 /** Netdevs that have to be observed before `desiredPorts` can judge this guest. */
@@ -39,11 +43,13 @@ function verdictOf(
   links: ReadonlyMap<string, Link>,
   managed: ReadonlySet<BridgeName>,
   mode: NamingMode,
+  mirrorOf: MirrorOf,
 ): NicVerdict {
   const index = nicIndex(nic.nic);
   const unwanted = (reason: string): NicVerdict => ({ nic: nic.nic, wanted: null, reason });
-  if (nic.bridge === null) return unwanted('has no bridge');
-  if (!managed.has(nic.bridge)) return unwanted(`is on ${nic.bridge}, which is not a managed bridge`);
+  const { bridge } = nic;
+  if (bridge === null) return unwanted('has no bridge');
+  if (!managed.has(bridge)) return unwanted(`is on ${bridge}, which is not a managed bridge`);
   if (nic.linkDown) return unwanted('is set to link_down');
   // Behind the firewall the guest's own netdev says whether the nic is up; the port is made by its row.
   const own = guestNetdevName(guest, index, false);
@@ -61,10 +67,11 @@ function verdictOf(
       port,
       netdev,
       owner: { kind: guest.kind, vmid: guest.vmid, nic: nic.nic, name: guest.name },
-      bridge: nic.bridge,
+      bridge,
       tag: nic.tag,
       trunks: nic.trunks,
-      mtu: links.get(nic.bridge)?.mtu ?? null,
+      mirrorTo: mirrorOf(guest, { ...nic, bridge }),
+      mtu: links.get(bridge)?.mtu ?? null,
       rowName: portRowName(mode, { netdev, port, isGuest: true }),
       mac: nic.mac,
       firewallBridge,

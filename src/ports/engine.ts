@@ -6,6 +6,7 @@ import type { Phase } from '../model/lifecycle.ts';
 import type { BridgeName, ContainerName, NetdevName, PortName, Vmid } from '../model/names.ts';
 import { comparePortNames } from '../model/naming.ts';
 import type { NamingMode } from '../model/naming.ts';
+import type { Policy } from '../model/policy.ts';
 import type { ObservedPort } from '../model/port.ts';
 import { Announcer } from './announcer.ts';
 import type { PortEvents } from './announcer.ts';
@@ -21,6 +22,7 @@ import type {
   Guests,
   Links,
   Listing,
+  Pools,
   Recorder,
   Switch,
 } from './contracts.ts';
@@ -33,6 +35,7 @@ import { listedPorts, ListingWriter } from './listing.ts';
 import type { ListingOutcome } from './listing.ts';
 import { isOurs } from './marks.ts';
 import { portNameOfRow } from './plan.ts';
+import { Policies } from './policies.ts';
 import { everythingNow, patiently, Reconciler } from './reconciler.ts';
 import type { PassResult, Scope } from './reconciler.ts';
 import { phaseDraft } from './record.ts';
@@ -58,6 +61,8 @@ export interface PortEngineOptions {
   readonly bridges: readonly BridgeName[];
   readonly bridgeName: BridgeName;
   readonly containerBridge: BridgeName;
+  readonly policies: readonly Policy[];
+  readonly pools: Pools;
   readonly namingTemplate: string;
   readonly namingMode: NamingMode;
   readonly includePrefixes: readonly string[];
@@ -90,6 +95,7 @@ export class PortEngine {
   readonly #options: PortEngineOptions;
   readonly #view: SwitchView;
   readonly #bindings: Bindings;
+  readonly #policies: Policies;
   readonly #committer: Committer;
   readonly #reconciler: Reconciler;
   readonly #handover: Handover;
@@ -107,6 +113,7 @@ export class PortEngine {
     this.#managed = new Set(options.bridges);
     this.#view = new SwitchView(options.replica);
     this.#bindings = new Bindings(options.bindingsStore);
+    this.#policies = new Policies(options);
     this.#committer = new Committer({
       ...options,
       view: this.#view,
@@ -117,7 +124,14 @@ export class PortEngine {
         this.#findings.committed(change);
       },
     });
-    const shared = { view: this.#view, links, guests, bindings: this.#bindings, committer: this.#committer };
+    const shared = {
+      view: this.#view,
+      links,
+      guests,
+      bindings: this.#bindings,
+      committer: this.#committer,
+      policies: this.#policies,
+    };
     this.#reconciler = new Reconciler({
       ...shared,
       clock,
@@ -126,7 +140,7 @@ export class PortEngine {
       cluster: options.cluster,
       drift: options.drift,
       namingMode: options.namingMode,
-      candidates: { ...options, prefixes: options.includePrefixes, names: options.containerNames },
+      candidates: { ...options, ...shared, prefixes: options.includePrefixes, names: options.containerNames },
       onChanged: () => {
         this.#listing.request();
       },
@@ -334,6 +348,7 @@ export class PortEngine {
     listing: ListingOutcome;
     problems: [PortName, string][];
     unreadable: [Vmid, string][];
+    policies: string[];
   } {
     return {
       switchProblem: this.#options.switch.problem,
@@ -343,6 +358,7 @@ export class PortEngine {
       listing: this.#listing.outcome,
       problems: [...this.#findings.problems],
       unreadable: [...this.#findings.unreadable],
+      policies: this.#policies.problems(),
     };
   }
 

@@ -6,12 +6,13 @@ import { nicIndex, nicNameOf } from '../model/names.ts';
 import { guestPortName, templatePortName } from '../model/naming.ts';
 import type { NamingMode } from '../model/naming.ts';
 import type { ObservedPort } from '../model/port.ts';
-import { bridgeOfContainer, wantedOfBinding } from './bindings.ts';
+import { wantedOfBinding } from './bindings.ts';
 import type { Binding, Bindings } from './bindings.ts';
 import type { Committer } from './committer.ts';
 import type { Cause, Guests, Links } from './contracts.ts';
 import { isOurs } from './marks.ts';
 import { portNameOfRow } from './plan.ts';
+import type { Policies } from './policies.ts';
 import { everythingNow } from './reconciler.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { SwitchView } from './switch-view.ts';
@@ -24,8 +25,7 @@ export interface HandoverOptions {
   readonly reconciler: Reconciler;
   readonly guests: Guests;
   readonly managed: ReadonlySet<BridgeName>;
-  readonly bridgeName: BridgeName;
-  readonly containerBridge: BridgeName;
+  readonly policies: Policies;
   readonly namingTemplate: string;
   readonly namingMode: NamingMode;
 }
@@ -41,9 +41,12 @@ export class Handover {
     this.#options = options;
   }
 
-  /** Attaches a device to a managed bridge, `bridge_name` when none is given, named by `naming_template`. Idempotent. */
+  /**
+   * Attaches a device to a managed bridge, that of its policy or `bridge_name` when none is given, named by
+   * `naming_template`. Idempotent.
+   */
   addPort(netdev: NetdevName, bridge: BridgeName | null, cause: Cause): Promise<PortName> {
-    const { bridgeName, managed } = this.#options;
+    const { managed } = this.#options;
     if (bridge !== null && !managed.has(bridge)) {
       throw new AgentError(
         'InvalidArgument',
@@ -56,16 +59,13 @@ export class Handover {
         ? templatePortName(this.#options.namingTemplate, { container: netdev as string as ContainerName, index: 0 })
         : guestPortName(guest.vmid, nicNameOf(guest.index));
     const vmid = guest?.vmid ?? null;
-    return this.#inTurn(() =>
-      this.#attach({ port, netdev, bridge: bridge ?? bridgeName, container: null, vmid }, cause),
-    );
+    return this.#inTurn(() => this.#attach({ port, netdev, container: null, vmid, asked: bridge }, cause));
   }
 
-  /** Attaches a container's device as `vi<vmid>`; containers of Netmaker belong on `container_bridge`. Idempotent. */
+  /** Attaches a container's device as `vi<vmid>`, where its policy says. Idempotent. */
   createContainerInterface(netdev: NetdevName, container: ContainerName, vmid: Vmid, cause: Cause): Promise<PortName> {
-    const bridge = bridgeOfContainer(container, this.#options);
     const port = guestPortName(vmid, nicNameOf(0));
-    return this.#inTurn(() => this.#attach({ port, netdev, bridge, container, vmid }, cause));
+    return this.#inTurn(() => this.#attach({ port, netdev, container, vmid, asked: null }, cause));
   }
 
   /** Takes a port off the switch. `name` is a port name, a netdev or a row; never a foreign row, never a guest's live port. */
@@ -111,10 +111,13 @@ export class Handover {
     return view.ofVmid(Number(guest) as Vmid).find((row) => portNameOfRow(row) === name) ?? null;
   }
 
-  async #attach(binding: Binding, cause: Cause): Promise<PortName> {
-    const { view, links, bindings, committer, namingMode } = this.#options;
-    const { netdev, port, bridge } = binding;
-    if (await this.#isGuestCard(netdev)) return this.#attachGuestCard(binding, cause);
+  async #attach(device: Omit<Binding, 'bridge'>, cause: Cause): Promise<PortName> {
+    const { view, links, bindings, committer, policies, guests, namingMode } = this.#options;
+    const { netdev, port, vmid } = device;
+    if (await this.#isGuestCard(netdev)) return this.#attachGuestCard(device, cause);
+    const placement = policies.place({ ...device, guest: vmid === null ? null : await guests.read(vmid) });
+    const { bridge } = placement;
+    const binding: Binding = { ...device, bridge };
     const row = view.byNetdev(netdev);
     if (row !== null) {
       if (isOurs(row) && portNameOfRow(row) === port && row.bridge === bridge) return port;
@@ -144,7 +147,7 @@ export class Handover {
     await bindings.add(binding);
     try {
       const committed = await committer.commit(
-        [{ kind: 'attach', wanted: wantedOfBinding(binding, namingMode), after: [] }],
+        [{ kind: 'attach', wanted: wantedOfBinding(binding, placement, namingMode), after: [] }],
         cause,
       );
       await committer.waitApplied(committed, appliedDeadlineMs);
@@ -166,7 +169,7 @@ export class Handover {
   }
 
   /** Its configuration decides about name, bridge and VLAN; handing it over only means "now". */
-  async #attachGuestCard({ netdev, port }: Binding, cause: Cause): Promise<PortName> {
+  async #attachGuestCard({ netdev, port }: Pick<Binding, 'netdev' | 'port'>, cause: Cause): Promise<PortName> {
     const { view, reconciler } = this.#options;
     const vmid = parseGuestNetdev(netdev)?.vmid;
     if (vmid === undefined) throw new AgentError('Internal', `${netdev} is no guest's device`);

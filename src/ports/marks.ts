@@ -10,6 +10,7 @@ export const markKeys = {
   owner: 'owner',
   vmId: 'vm-id',
   portName: 'port-name',
+  container: 'container',
   txn: 'txn',
   fields: 'fields',
   ifaceId: 'iface-id',
@@ -20,11 +21,14 @@ export const markKeys = {
 type Marks = ReadonlyMap<string, string>;
 
 export function portMarks(wanted: WantedPort): Marks {
-  const vmid = wanted.owner.vmid;
+  const { owner } = wanted;
+  const vmid = owner.vmid;
   return new Map([
     [markKeys.owner, ownerMark],
     [markKeys.portName, wanted.port],
     ...(vmid === null ? [] : [[markKeys.vmId, String(vmid)] as const]),
+    // Nothing else remembers whose a device is that was found by its prefix.
+    ...(owner.kind !== 'binding' || owner.container === null ? [] : [[markKeys.container, owner.container] as const]),
   ]);
 }
 

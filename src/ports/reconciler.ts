@@ -21,6 +21,7 @@ import { Patience } from './patience.ts';
 import { isOurs } from './marks.ts';
 import { isMarked, planPorts } from './plan.ts';
 import type { Drift, PortChange, PortPlan } from './plan.ts';
+import type { Policies } from './policies.ts';
 import { Refusals } from './refusals.ts';
 import type { SwitchView } from './switch-view.ts';
 
@@ -59,6 +60,7 @@ export interface ReconcilerOptions {
   readonly cluster: () => string;
   readonly drift: 'repair' | 'report';
   readonly namingMode: NamingMode;
+  readonly policies: Policies;
   readonly candidates: CandidateOptions;
   /** A pass has changed something on the switch. */
   readonly onChanged: () => void;
@@ -202,7 +204,7 @@ export class Reconciler {
   }
 
   async #observe(scope: Scope): Promise<Observation> {
-    const { guests, links, view, bindings, managed, namingMode, candidates } = this.#options;
+    const { guests, links, view, bindings, managed, namingMode, policies, candidates } = this.#options;
     const vmids = scope === 'all' ? await guests.list() : [...scope];
     const unreadable = new Map<Vmid, string>();
     const read = await Promise.all(
@@ -235,14 +237,18 @@ export class Reconciler {
       this.#known.delete(vmid);
       if (guest === null) continue;
       this.#known.set(vmid, guest);
-      const judged = desiredPorts(guest, found, managed, namingMode);
+      const judged = desiredPorts(guest, found, managed, namingMode, (...nic) => policies.mirrorOf(...nic));
       verdicts.set(vmid, judged);
       for (const verdict of judged) if (verdict.wanted !== null) wanted.push(verdict.wanted);
     }
     // A guest's configuration decides about its devices, whatever was handed over before.
     const claimed = new Set(wanted.map(({ netdev }) => netdev));
     for (const binding of bound) {
-      if (found.has(binding.netdev) && !claimed.has(binding.netdev)) wanted.push(wantedOfBinding(binding, namingMode));
+      const { netdev, vmid } = binding;
+      // Without its guest's configuration nobody knows which policy is its own: it stays as it is.
+      if (!found.has(netdev) || claimed.has(netdev) || (vmid !== null && unreadable.has(vmid))) continue;
+      const guest = vmid === null ? null : this.guest(vmid);
+      wanted.push(wantedOfBinding(binding, policies.place({ ...binding, guest }), namingMode));
     }
     const offered =
       scope === 'all' && candidates.prefixes.length > 0

@@ -21,6 +21,7 @@ export function parseGuestConfig(kind: GuestKind, vmid: Vmid, text: string): Gue
   const nics: GuestNic[] = [];
   const problems: string[] = [];
   let name = '';
+  let tags: string[] = [];
   const nameKey = kind === 'lxc' ? 'hostname' : 'name';
   for (const [index, line] of text.split('\n').entries()) {
     if (/^\[[A-Za-z][A-Za-z0-9_:-]*\]\s*$/.test(line)) break;
@@ -33,6 +34,7 @@ export function parseGuestConfig(kind: GuestKind, vmid: Vmid, text: string): Gue
     }
     const [, key = '', value = ''] = match;
     if (key === nameKey) name = value;
+    else if (key === 'tags') tags = value.split(/[;,\s]+/).filter((tag) => tag !== '');
     else if (/^net\d+$/.test(key)) {
       try {
         nics.push(parseNic(kind, key, value));
@@ -44,7 +46,7 @@ export function parseGuestConfig(kind: GuestKind, vmid: Vmid, text: string): Gue
   nics.sort((a, b) => nicIndex(a.nic) - nicIndex(b.nic));
   const more = problems.length - problemsMax;
   const shown = more > 0 ? [...problems.slice(0, problemsMax), `and ${more} more such lines`] : problems;
-  return { guest: { kind, vmid, name, nics }, problems: shown };
+  return { guest: { kind, vmid, name, tags, nics }, problems: shown };
 }
 
 function parseNic(kind: GuestKind, key: string, value: string): GuestNic {

@@ -197,6 +197,7 @@ function fixedEngine(views: readonly PortView[], guestOf: (vmid: Vmid) => Guest 
       listing: { state: 'present', foreign: [], error: null },
       problems: [],
       unreadable: [],
+      policies: [],
     }),
     reconcile: () =>
       Promise.resolve({

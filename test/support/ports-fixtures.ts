@@ -37,6 +37,7 @@ export function guestOf(vmid: number, nics: readonly NicOptions[] = [{}], kind: 
     kind,
     vmid: parseVmid(vmid),
     name: `guest${vmid}`,
+    tags: [],
     nics: nics.map((options, index) => nicOf(index, options)),
   };
 }
@@ -79,6 +80,7 @@ export function wantedOf(
     bridge: parseBridgeName(bridge ?? 'ovsbr0'),
     tag: tag === undefined ? null : parseVlanTag(tag),
     trunks: trunks.map(parseVlanTag),
+    mirrorTo: null,
     mtu,
     rowName: portRowName(mode, { netdev, port, isGuest: true }),
     mac: null,
@@ -101,6 +103,7 @@ export function boundOf(
     bridge: parseBridgeName(bridge),
     tag: null,
     trunks: [],
+    mirrorTo: null,
     mtu: null,
     rowName: portRowName(mode, { ...names, isGuest: false }),
     mac: null,

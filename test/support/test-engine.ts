@@ -4,8 +4,9 @@ import { AgentError } from '../../src/model/errors.ts';
 import { parseContainerName, parseVmid } from '../../src/model/names.ts';
 import type { NetdevName, PortName, Vmid } from '../../src/model/names.ts';
 import type { NamingMode } from '../../src/model/naming.ts';
+import type { Policy } from '../../src/model/policy.ts';
 import type { ListedPort } from '../../src/interfaces/managed-block.ts';
-import type { Link, Links } from '../../src/ports/contracts.ts';
+import type { Link, Links, Pools } from '../../src/ports/contracts.ts';
 import { PortEngine } from '../../src/ports/engine.ts';
 import type { PortEngineOptions } from '../../src/ports/engine.ts';
 import { FakeClock, settled } from './fake-clock.ts';
@@ -72,6 +73,8 @@ export interface TestEngineOptions {
   readonly drift?: 'repair' | 'report';
   readonly namingMode?: NamingMode;
   readonly includePrefixes?: readonly string[];
+  readonly policies?: readonly Policy[];
+  readonly pools?: Pools;
 }
 
 export async function startEngine(options: TestEngineOptions = {}) {
@@ -132,6 +135,8 @@ export async function engineOn(
     bridges: [ovsbr0, ovsbr1],
     bridgeName: ovsbr0,
     containerBridge: ovsbr1,
+    policies: options.policies ?? [],
+    pools: options.pools ?? { problem: null, poolOf: () => null },
     namingTemplate: 'vi_{container}',
     namingMode: options.namingMode ?? 'auto',
     includePrefixes: options.includePrefixes ?? [],

@@ -20,6 +20,7 @@ const defaults = {
   enable_rename: false,
   include_prefixes: [],
   log_level: 'info',
+  policy: [],
 };
 
 describe('the configuration', () => {
@@ -54,6 +55,7 @@ describe('the configuration', () => {
       include_prefixes: ['veth', 'tap'],
       container_name_cmd: 'lxc-name {ifname}',
       log_level: 'debug',
+      policy: [],
     };
     assert.deepEqual(
       configKeys()
@@ -117,6 +119,22 @@ describe('the configuration', () => {
     ['naming_template', '', 'expected letters'],
     ['naming_mode', 'rename', '"auto"|"alias"|"port"'],
     ['lock_dir', 'run/lock', 'expected an absolute path'],
+    ['policy', { match: {} }, 'expected array'],
+    ['policy.0.match', [{ bridge: 'ovsbr1' }], 'expected object'],
+    ['policy.0.mach', [{ match: {}, mach: {} }], 'did you mean match?'],
+    ['policy.1.match.vmdi', [{ match: {} }, { match: { vmdi: 100 } }], 'did you mean vmid?'],
+    ['policy.0.match.kind', [{ match: { kind: 'ct' } }], '"lxc"|"qemu"|"device"'],
+    ['policy.0.match.name', [{ match: { name: '' } }], '>=1'],
+    ['policy.0.match.tag', [{ match: { tag: 7 } }], 'expected string'],
+    ['policy.0.match.bridge', [{ match: { bridge: 'o vs' } }], 'bridge name "o vs" is not valid'],
+    ['policy.0.match.bridge', [{ match: { bridge: 'ovsbr7' } }], 'not a managed bridge; those are ovsbr0, ovsbr1'],
+    ['policy.0.bridge', [{ match: {}, bridge: 'ovsbr7' }], 'not a managed bridge'],
+    ['policy.0.tag', [{ match: {}, tag: 4095 }], 'VLAN tag "4095" is not valid'],
+    ['policy.0.trunks.1', [{ match: {}, trunks: [1, 0] }], 'VLAN tag "0" is not valid'],
+    ['policy.0.mirror_to', [{ match: {}, mirror_to: 'vi 900' }], 'port name "vi 900" is not valid'],
+    ...[true, 99, 200.5, '', '99-200', '200-', '-299', '299-200', '200-250-299', '200..299', '0200', ' 200', '1e3'].map(
+      (vmid) => ['policy.0.match.vmid', [{ match: { vmid } }], 'expected a'] as const,
+    ),
     ['drift', 'ignore', '"repair"|"report"'],
     ['enable_rename', 'yes', 'expected boolean'],
     ['log_level', 'verbose', '"warning"'],
@@ -155,6 +173,41 @@ describe('the configuration', () => {
         return true;
       },
     );
+  });
+
+  it('takes policies in their order, with everything they do not say as null', () => {
+    const { policy } = parseConfig({
+      policy: [
+        {
+          match: { kind: 'lxc', tag: 'netmaker', vmid: '200-299', name: 'web-*', pool: 'dmz', bridge: 'ovsbr0' },
+          bridge: 'ovsbr1',
+          tag: 30,
+          trunks: [41, 40, 41],
+          mirror_to: 'vi900',
+        },
+        { match: { vmid: 100 } },
+        { match: {}, mirror_to: 'mon0' },
+      ],
+    }).config;
+    const anything = { kind: null, tag: null, vmid: null, name: null, pool: null, bridge: null };
+    assert.deepEqual(policy, [
+      {
+        match: {
+          kind: 'lxc',
+          tag: 'netmaker',
+          vmid: { first: 200, last: 299 },
+          name: 'web-*',
+          pool: 'dmz',
+          bridge: 'ovsbr0',
+        },
+        bridge: 'ovsbr1',
+        tag: 30,
+        trunks: [40, 41],
+        mirrorTo: 'vi900',
+      },
+      { match: { ...anything, vmid: { first: 100, last: 100 } }, bridge: null, tag: null, trunks: [], mirrorTo: null },
+      { match: anything, bridge: null, tag: null, trunks: [], mirrorTo: 'mon0' },
+    ]);
   });
 
   it('is refused when it is no table at all', () => {

@@ -42,7 +42,7 @@ describe('the text of the configuration file', () => {
     assert.match(refusal('# a comment\ndebounce_ms = "soon"\n'), /^\/etc\/x\.toml:2:1: debounce_ms: .*expected number/);
     assert.match(
       refusal('bridges = ["ovsbr0", "o vs"]'),
-      /^\/etc\/x\.toml:1:1: bridges\.1: bridge name "o vs" is not valid/,
+      /^\/etc\/x\.toml:1:22: bridges\.1: bridge name "o vs" is not valid/,
     );
   });
 
@@ -54,7 +54,37 @@ describe('the text of the configuration file', () => {
 
   it('names a section that does not exist by the line of its header', () => {
     assert.match(refusal('log_level = "info"\n[http]\nport = 1\n'), /^\/etc\/x\.toml:2:1: http: unknown key/);
-    assert.match(refusal('log_level = "info"\n[[policy]]\nport = 1\n'), /^\/etc\/x\.toml:2:1: policy: unknown key/);
+    assert.match(refusal('log_level = "info"\n[[polices]]\nport = 1\n'), /^\/etc\/x\.toml:2:1: polices: unknown key/);
+  });
+
+  it('names line and column of what is wrong in the policy that it is wrong in, however that is written', () => {
+    const [first, ...others] = refusal(
+      `
+[[policy]]
+match = { kind = "lxc", name = 5 } # { kind = "x" }
+[[policy]]
+  match.knid = "lxc"
+bridge = 'ovsbr9'
+[[policy]]
+trunks = [
+  1, # one
+  "2",
+]
+[policy.match]
+vmid = "200-100"
+[[policy]]
+`,
+    ).split('\n');
+    assert.match(first!, /^\/etc\/x\.toml:3:25: policy\.0\.match\.name: .*expected string/);
+    assert.deepEqual(
+      others.map((line) => line.split(' ').slice(0, 2).join(' ')),
+      [
+        '/etc/x.toml:5:3: policy.1.match.knid:',
+        '/etc/x.toml:13:1: policy.2.match.vmid:',
+        '/etc/x.toml:10:3: policy.2.trunks.1:',
+        '/etc/x.toml:14:1: policy.3.match:',
+      ],
+    );
   });
 
   it('names everything wrong at once, one line each', () => {
@@ -80,7 +110,17 @@ describe('the text of the configuration file', () => {
     );
     const lines = fc.oneof(
       fc.tuple(keys, values).map(([key, value]) => `${key} = ${value}`),
-      fc.constantFrom('[x]', '[[policy]]', '# c', '\0', ']', '"""', '\r'),
+      fc.constantFrom(
+        '[x]',
+        '[[policy]]',
+        'match = { vmid = "100-200" }',
+        '[policy.match]',
+        '# c',
+        '\0',
+        ']',
+        '"""',
+        '\r',
+      ),
       fc.string({ unit: 'binary' }),
     );
     fc.assert(

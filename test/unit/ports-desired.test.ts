@@ -38,6 +38,7 @@ describe('the ports a guest wants', () => {
       bridge: 'ovsbr0',
       tag: 10,
       trunks: [20],
+      mirrorTo: null,
       mtu: null,
       rowName: 'tap100i0',
       mac: null,

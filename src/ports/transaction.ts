@@ -3,6 +3,7 @@ import { vlanModeOf } from '../model/port.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
 import type { Operation, Row, UuidAtom, Value } from '../ovsdb/wire.ts';
 import { withoutForeignColumns } from './foreign-columns.ts';
+import { setMarks, waitForRow } from './guarded-operations.ts';
 import { fieldsFingerprint, interfaceMarks, markKeys, portMarks } from './marks.ts';
 import type { PortChange } from './plan.ts';
 import { uuidV5 } from './uuid-v5.ts';
@@ -136,19 +137,6 @@ function adopt({ wanted, row }: PortChange & { kind: 'adopt' }, context: Transac
   ];
 }
 
-/** `insert` into a map keeps a key that is there (RFC 7047 section 5.1 `<mutator>`), so its old value goes first. */
-function setMarks(table: string, uuid: string, marks: ReadonlyMap<string, string>): Operation {
-  return {
-    op: 'mutate',
-    table,
-    where: [['_uuid', '==', ['uuid', uuid]]],
-    mutations: [
-      ['external_ids', 'delete', ['set', [...marks.keys()]]],
-      ['external_ids', 'insert', ['map', [...marks]]],
-    ],
-  };
-}
-
 /** The Interface row stays, and with it device, `ofport` and counters. */
 function replace(
   { wanted, row }: PortChange & { kind: 'replace' },
@@ -234,17 +222,5 @@ function waitForColumns({ portUuid }: ObservedPort, columns: Row): Operation {
     columns: Object.keys(columns),
     until: '==',
     rows: [columns],
-  };
-}
-
-function waitForRow(table: string, column: string, value: string | UuidAtom): Operation {
-  return {
-    op: 'wait',
-    timeout: 0,
-    table,
-    where: [[column, '==', value]],
-    columns: [column],
-    until: '==',
-    rows: [{ [column]: value }],
   };
 }

@@ -173,12 +173,13 @@ function errorSection() {
     'reserved for the REST face, which this version does not have. "Again" says whether the same request may succeed later.',
     '',
     renderTable(
-      ['Code', 'Exit code', 'HTTP status', 'Again'],
-      Object.entries(errorTable).map(([code, { exit, http, retryable }]) => [
+      ['Code', 'Exit code', 'HTTP status', 'Again', 'Meaning'],
+      Object.entries(errorTable).map(([code, { exit, http, retryable, meaning }]) => [
         `\`${code}\``,
         String(exit),
         String(http),
         retryable ? 'yes' : '',
+        sentence(meaning),
       ]),
     ),
     '',

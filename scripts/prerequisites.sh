@@ -40,7 +40,7 @@ need_build() {
         say 'installing npm packages (npm ci --ignore-scripts)'
         npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 || fail 'npm ci failed'
     fi
-    if [ ! -f dist/ovs-port-agentd.mjs ] || [ -n "$(find src scripts/build.mjs package.json -newer dist/ovs-port-agentd.mjs -type f | head -n 1)" ]; then
+    if [ ! -f dist/ovs-port-agentd.mjs ] || [ -n "$(find src scripts/*.mjs package.json -newer dist/ovs-port-agentd.mjs -type f | head -n 1)" ]; then
         say 'building'
         npm run --silent build >&2 || fail 'the build failed'
     fi

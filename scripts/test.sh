@@ -37,7 +37,8 @@ need_root_and_node
 need_packages ovs-vswitchd:openvswitch-switch dbus-daemon:dbus-daemon dbus-send:dbus-bin busctl:systemd gdbus:libglib2.0-bin \
     ip:iproute2 ping:iputils-ping flock:util-linux strace:strace shellcheck:shellcheck python3:python3 setpriv:util-linux \
     /usr/lib/python3/dist-packages/dbus/__init__.py:python3-dbus \
-    /usr/lib/python3/dist-packages/ovs/__init__.py:python3-openvswitch openssl:openssl unshare:util-linux ethtool:ethtool
+    /usr/lib/python3/dist-packages/ovs/__init__.py:python3-openvswitch openssl:openssl unshare:util-linux ethtool:ethtool \
+    zsh:zsh fish:fish mandoc:mandoc
 case " $* " in *' node '*) need_packages debootstrap:debootstrap systemd-nspawn:systemd-container ;; esac
 need_build
 

@@ -1,10 +1,13 @@
 /** The command line: what there is, how it is called, with examples. Resolves with the exit code, never exits itself. */
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { errorTable, toAgentError } from '../model/errors.ts';
 import { parseVmid } from '../model/names.ts';
-import { verbs } from '../resources/table.ts';
+import { resourceTable, verbs } from '../resources/table.ts';
 import type { Verb } from '../resources/table.ts';
+import { describeCommand } from './command-tree.ts';
 import * as commands from './commands.ts';
+import { completionScript, shells } from './completion/script.ts';
+import type { Shell } from './completion/script.ts';
 import type { Environment } from './environment.ts';
 import { outputFormats } from './output.ts';
 import type { OutputFormat, OutputOptions } from './output.ts';
@@ -25,7 +28,7 @@ const exitCouldNotTell = 2;
 
 export async function run(env: Environment, argv: readonly string[]): Promise<number> {
   let exitCode = 0;
-  const program = build(env, (code) => {
+  const program = buildProgram(env, (code) => {
     exitCode = code;
   });
   try {
@@ -39,7 +42,8 @@ export async function run(env: Environment, argv: readonly string[]): Promise<nu
   }
 }
 
-function build(env: Environment, finish: (code: number) => void): Command {
+/** Everything there is, ready to parse; `finish` is told the exit code. */
+export function buildProgram(env: Environment, finish: (code: number) => void): Command {
   const program = new Command('ovs-port-agent')
     .description('Open vSwitch ports of Proxmox VE guests: named, listed in the GUI, recorded in a ledger.')
     .version(env.version)
@@ -126,6 +130,15 @@ function build(env: Environment, finish: (code: number) => void): Command {
     .action((flags: { config?: string; bus?: string }) =>
       done(env.serve({ config: flags.config ?? null, bus: flags.bus ?? null })),
     );
+  add('completion', 'Prints a script that completes commands, paths and ports in a shell.', [
+    'completion bash >/etc/bash_completion.d/ovs-port-agent',
+    'completion fish | source',
+  ])
+    .addArgument(new Argument('<shell>', 'the shell').choices([...shells]))
+    .action((shell: Shell) => {
+      env.print(completionScript(shell, describeCommand(program), resourceTable).trimEnd());
+      finish(0);
+    });
   return program;
 }
 

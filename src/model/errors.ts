@@ -3,19 +3,19 @@
  * Exit codes 1 and 2 are missing on purpose: they belong to a command's own answer (`ledger verify`, `doctor`).
  */
 export const errorTable = {
-  InvalidArgument: { exit: 64, http: 400, retryable: false },
-  NotFound: { exit: 3, http: 404, retryable: false },
-  NotOwner: { exit: 4, http: 403, retryable: false },
-  AccessDenied: { exit: 5, http: 403, retryable: false },
-  Conflict: { exit: 6, http: 409, retryable: false },
-  Busy: { exit: 7, http: 409, retryable: true },
-  NotApplied: { exit: 8, http: 504, retryable: true },
-  SwitchError: { exit: 9, http: 502, retryable: false },
-  Unavailable: { exit: 10, http: 503, retryable: true },
-  Timeout: { exit: 11, http: 504, retryable: true },
-  RolledBack: { exit: 12, http: 409, retryable: false },
-  Tampered: { exit: 13, http: 500, retryable: false },
-  Internal: { exit: 70, http: 500, retryable: false },
+  InvalidArgument: { exit: 64, http: 400, retryable: false, meaning: 'a word, a name or the configuration is wrong' },
+  NotFound: { exit: 3, http: 404, retryable: false, meaning: 'what was named does not exist' },
+  NotOwner: { exit: 4, http: 403, retryable: false, meaning: 'it is foreign and was left alone' },
+  AccessDenied: { exit: 5, http: 403, retryable: false, meaning: 'the caller may not do this' },
+  Conflict: { exit: 6, http: 409, retryable: false, meaning: 'something else stands in the way' },
+  Busy: { exit: 7, http: 409, retryable: true, meaning: 'somebody else is at it' },
+  NotApplied: { exit: 8, http: 504, retryable: true, meaning: 'committed, but not seen to be applied in time' },
+  SwitchError: { exit: 9, http: 502, retryable: false, meaning: 'Open vSwitch refused' },
+  Unavailable: { exit: 10, http: 503, retryable: true, meaning: 'the service, the switch or a file cannot be reached' },
+  Timeout: { exit: 11, http: 504, retryable: true, meaning: 'no answer in time' },
+  RolledBack: { exit: 12, http: 409, retryable: false, meaning: 'the change was taken back' },
+  Tampered: { exit: 13, http: 500, retryable: false, meaning: 'the ledger was altered from outside' },
+  Internal: { exit: 70, http: 500, retryable: false, meaning: 'a fault of this program' },
 } as const;
 
 export type ErrorCode = keyof typeof errorTable;

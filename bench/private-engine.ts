@@ -91,6 +91,8 @@ export async function startPrivateEngine(later: Later, endpoint: string): Promis
     containerNames: new ContainerNames(null),
     debounceMs: config.debounce_ms,
     drift: config.drift,
+    policies: config.policy,
+    pools: { problem: 'not asked for', poolOf: () => null },
     events: {
       portAdded: () => undefined,
       portRemoved: () => undefined,

@@ -81,7 +81,7 @@ function commandPage(program) {
     ]),
     heading('EXIT STATUS'),
     ...tagList([
-      ['Li 0', 'Done; of', '.Cm ledger verify :', 'VALID.'],
+      ['Li 0', 'Done; of', '.Cm ledger verify', 'and', '.Cm ledger check-proof :', 'VALID.'],
       ...Object.entries(errorTable)
         .toSorted(([, a], [, b]) => a.exit - b.exit)
         .map(([code, { exit, meaning }]) => [
@@ -89,7 +89,7 @@ function commandPage(program) {
           `${text(meaning.charAt(0).toUpperCase() + meaning.slice(1))}`,
           `.Pq ${word(code)} .`,
         ]),
-      ['Li 1 , 2', "A command's own answer; of", '.Cm ledger verify :', 'INVALID, and could not be told.'],
+      ['Li 1 , 2', "A command's own answer; of the same: INVALID, and could not be told."],
       [
         'Li 255',
         'Of the verbs: wrong parameters or an unknown path.',

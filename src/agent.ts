@@ -17,6 +17,7 @@ import type { Service } from './api/service.ts';
 import { planManagedBlock, portNamesOf } from './interfaces/managed-block.ts';
 import type { Block } from './ledger/block.ts';
 import { Ledger } from './ledger/ledger.ts';
+import { SignerKey } from './ledger/tlog/key.ts';
 import { AgentError, errorTable, toAgentError } from './model/errors.ts';
 import type { Config } from './model/config.ts';
 import { parsePhase } from './model/lifecycle.ts';
@@ -33,6 +34,7 @@ import { GuestLocks } from './platform/guest-locks.ts';
 import { GuestFiles, readClusterName } from './platform/guest-files.ts';
 import { InterfacesFile } from './platform/interfaces-file.ts';
 import { openLedgerFile } from './platform/ledger-file.ts';
+import { loadOrCreateKey } from './platform/ledger-key-file.ts';
 import { LinkMonitor, Links } from './platform/links.ts';
 import { createLog, OnceLog } from './platform/log.ts';
 import type { Log } from './platform/log.ts';
@@ -166,6 +168,22 @@ async function openLedger(
   return { ledger, ledgerLost: lock.lost, recorder };
 }
 
+/** The key is made once; a node that is renamed or joins a cluster keeps its ledger's name. Guests are served without it. */
+async function openLedgerKey(
+  { config, node, log }: Context,
+  cluster: string,
+): Promise<{ ledgerKey: SignerKey | null; problems: string[] }> {
+  try {
+    const path = join(dirname(config.ledger_path), 'ledger.key');
+    const generate = (): string => SignerKey.generate(`${cluster}/${node}/ovs-port-agent`).render();
+    return { ledgerKey: SignerKey.parse(await loadOrCreateKey(path, generate)), problems: [] };
+  } catch (thrown) {
+    const problem = `the ledger has no key: ${toAgentError(thrown).message}`;
+    log('error', problem);
+    return { ledgerKey: null, problems: [problem] };
+  }
+}
+
 /** Only of a run that took the name, so that a second service that gives up leaves no trace of a run. */
 async function recordRun({ config, node, log }: Context, ledger: Ledger, action: 'start' | 'stop'): Promise<void> {
   try {
@@ -187,6 +205,8 @@ async function wireEngine(
   face: Face,
 ): Promise<{ engine: PortEngine; service: Service; connectSwitch: () => Promise<void>; start: () => Promise<void> }> {
   const { config, node, log, troubles, closers } = context;
+  const cluster = await readClusterName(config.pve_dir, node);
+  const { ledgerKey, problems: keyProblems } = await openLedgerKey(context, cluster);
   const links = new Links();
   closers.push(() => {
     links.close();
@@ -207,7 +227,6 @@ async function wireEngine(
     ovsdb.stop();
   });
   const guests = new GuestFiles(config.pve_dir, parseGuestConfig);
-  const cluster = await readClusterName(config.pve_dir, node);
   const engine = new PortEngine({
     switch: ovsdb,
     replica: () => ovsdb.replica,
@@ -268,7 +287,14 @@ async function wireEngine(
   closers.push(() => {
     monitor.close();
   });
-  const service: Service = { version, node, engine, ledger, notices: () => guests.problems() };
+  const service: Service = {
+    version,
+    node,
+    engine,
+    ledger,
+    ledgerKey,
+    notices: () => [...keyProblems, ...guests.problems()],
+  };
   const connectSwitch = async (): Promise<void> => {
     ovsdb.start();
     await engine.switchReady(switchWaitMs).catch((error: unknown) => {

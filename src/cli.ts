@@ -7,6 +7,7 @@ import { busName, objectPath } from './api/dbus/port-agent-interface.ts';
 import { AgentError, toAgentError } from './model/errors.ts';
 import { systemBusAddress } from './platform/dbus/address.ts';
 import { BusConnection } from './platform/dbus/connection.ts';
+import { readFileOrNull } from './platform/durable-file.ts';
 import { readLedgerFile } from './platform/ledger-file.ts';
 
 /** Beside this file in dist/; not named in the `import` itself, so that the bundler leaves it alone. */
@@ -46,6 +47,11 @@ const environment: Environment = {
     return serve(options);
   },
   readLedger: readLedgerFile,
+  async readFile(path, bytesMax) {
+    const bytes = await readFileOrNull(path, { bytesMax });
+    if (bytes === null) throw new AgentError('NotFound', `${path} does not exist`);
+    return bytes;
+  },
   print(line) {
     process.stdout.write(`${line}\n`);
   },

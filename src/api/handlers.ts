@@ -64,6 +64,12 @@ export const handlers: Readonly<Record<HandlerName, Handler>> = {
     if (block === null) throw new AgentError('NotFound', `the ledger has no block ${String(parameters['height'])}`);
     return block;
   },
+  'ledger.key': ({ ledgerKey }) => {
+    if (ledgerKey === null)
+      throw new AgentError('Unavailable', 'the ledger has no key: `ovs-port-agent status` says why');
+    const { name, verifierKey, cosignerKey } = ledgerKey;
+    return Promise.resolve({ origin: name, vkey: verifierKey.render(), witness_vkey: cosignerKey.render() });
+  },
   'ledger.verify': async ({ ledger }) => {
     const report = await ledger.verify();
     return {

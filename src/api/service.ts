@@ -1,5 +1,6 @@
 /** What the handlers stand on. `agent.ts` hands it in. */
 import type { Ledger } from '../ledger/ledger.ts';
+import type { SignerKey } from '../ledger/tlog/key.ts';
 import type { PortEngine } from '../ports/engine.ts';
 
 export interface Service {
@@ -8,6 +9,8 @@ export interface Service {
   readonly node: string;
   readonly engine: PortEngine;
   readonly ledger: Ledger;
+  /** null when it could not be read; `notices` says why. */
+  readonly ledgerKey: SignerKey | null;
   /** Problems that no module of the engine knows: configuration, guests' files. */
   readonly notices: () => readonly string[];
 }

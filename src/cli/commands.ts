@@ -1,6 +1,10 @@
 /** The named commands: the older tool's and ours. Each is a thin reader of the resource table or of the ledger's file. */
 import pico from 'picocolors';
 import { verifyChain } from '../ledger/chain.ts';
+import { checkProof } from '../ledger/check-proof.ts';
+import { policyBytesMax, proofBytesMax } from '../ledger/limits.ts';
+import { signatureTypes, VerifierKey } from '../ledger/tlog/key.ts';
+import { parsePolicy } from '../ledger/tlog/policy.ts';
 import { AgentError } from '../model/errors.ts';
 import { parseContainerName, parsePortName, parseVmid } from '../model/names.ts';
 import { guestPortName, templatePortName } from '../model/naming.ts';
@@ -12,7 +16,7 @@ import { renderResult } from './output.ts';
 import type { OutputOptions } from './output.ts';
 import { callVerb } from './resource-commands.ts';
 
-/** A command's own answers (`ledger verify`): good, bad, could not be told. */
+/** A command's own answers (`ledger verify`, `ledger check-proof`): good, bad; 2 when it could not be told. */
 const exitGood = 0;
 const exitBad = 1;
 
@@ -136,6 +140,39 @@ export async function ledgerVerify(env: Environment, file: string | null): Promi
   const { height, offset, reason } = report.firstBad;
   env.print(`INVALID: block ${height} at byte ${offset}: ${reason}`);
   return exitBad;
+}
+
+/** The vkey, for `--key` and for policies. */
+export async function ledgerKey(env: Environment, isWitness: boolean): Promise<number> {
+  const keys = (await callVerb(env, 'get', '/ledger/key')) as { vkey: string; witness_vkey: string };
+  env.print(isWitness ? keys.witness_vkey : keys.vkey);
+  return exitGood;
+}
+
+/** Offline, by this process: the file and the keys are all it takes. Throws when it could not be told. */
+export async function ledgerCheckProof(
+  env: Environment,
+  file: string,
+  trust: { readonly key: string | undefined; readonly policy: string | undefined },
+): Promise<number> {
+  const key = trust.key === undefined ? null : VerifierKey.parse(trust.key, signatureTypes.ed25519);
+  const policy = trust.policy === undefined ? null : parsePolicy(await env.readFile(trust.policy, policyBytesMax));
+  const proof = await env.readFile(file, proofBytesMax);
+  let proven;
+  try {
+    proven = checkProof(proof, { key, policy });
+  } catch (thrown) {
+    if (!(thrown instanceof AgentError) || thrown.code !== 'InvalidArgument') throw thrown;
+    env.print(`INVALID: ${thrown.message}`);
+    return exitBad;
+  }
+  const { block, line, checkpoint, cosignatures } = proven;
+  env.print(`VALID: block ${block.height} of ${checkpoint.origin}, among the first ${checkpoint.tree_size}`);
+  for (const { name, timestampS } of cosignatures) {
+    env.print(`cosigned by ${name} at ${new Date(timestampS * 1000).toISOString()}`);
+  }
+  env.print(line.toString());
+  return exitGood;
 }
 
 async function printResult(env: Environment, path: string, result: unknown, options: OutputOptions): Promise<number> {

@@ -7,6 +7,8 @@ export interface Environment {
   serve(options: { config: string | null; bus: string | null }): Promise<number>;
   /** A ledger file as chunks, for verification without the service. */
   readLedger(path: string): AsyncIterable<Uint8Array>;
+  /** A small file, whole. Rejects with `NotFound` or `Unavailable`; also when it is longer than `bytesMax`. */
+  readFile(path: string, bytesMax: number): Promise<Uint8Array>;
   print(line: string): void;
   complain(line: string): void;
   /** Standard output is a terminal. */

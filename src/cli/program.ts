@@ -23,7 +23,7 @@ interface FormatFlags {
 /** Flags of every command that prints a result; the rest of a command's flags are its own. */
 const formatFlags: ReadonlySet<string> = new Set(['outputFormat', 'noborder', 'noheader']);
 
-/** Exit code 2 of `ledger verify`: it could not be told. */
+/** Exit code 2 of `ledger verify` and `ledger check-proof`: it could not be told. */
 const exitCouldNotTell = 2;
 
 export async function run(env: Environment, argv: readonly string[]): Promise<number> {
@@ -148,6 +148,14 @@ function addLedger(
   done: (action: Promise<number>) => Promise<void>,
   finish: (code: number) => void,
 ): void {
+  const verdict = async (action: Promise<number>, otherwise: string): Promise<void> => {
+    try {
+      finish(await action);
+    } catch (error) {
+      env.complain(`ovs-port-agent: ${otherwise}: ${toAgentError(error).message}`);
+      finish(exitCouldNotTell);
+    }
+  };
   withFormat(ledger.command('stats').description('Number of blocks, period, categories.'))
     .addHelpText('after', examples(['ledger stats', 'ledger stats --output-format json']))
     .action((flags: FormatFlags) => done(commands.ledgerStats(env, outputOptions(env, flags))));
@@ -174,14 +182,31 @@ function addLedger(
       'Verifies the chain: by the service, or offline the file given. Exit 0 VALID, 1 INVALID, 2 could not be told.',
     )
     .addHelpText('after', examples(['ledger verify', 'ledger verify /var/lib/ovs-port-agent/ledger.jsonl']))
-    .action(async (file: string | undefined) => {
-      try {
-        finish(await commands.ledgerVerify(env, file ?? null));
-      } catch (error) {
-        env.complain(`ovs-port-agent: could not verify: ${toAgentError(error).message}`);
-        finish(exitCouldNotTell);
-      }
-    });
+    .action((file: string | undefined) => verdict(commands.ledgerVerify(env, file ?? null), 'could not verify'));
+  ledger
+    .command('key')
+    .description('Prints the public half of the key that signs the ledger (C2SP vkey).')
+    .option('--witness', 'the one of its cosignatures, for witness lines of a policy')
+    .addHelpText('after', examples(['ledger key', 'ledger key --witness']))
+    .action((flags: { witness?: true }) => done(commands.ledgerKey(env, flags.witness === true)));
+  ledger
+    .command('check-proof <file>')
+    .description(
+      'Checks a proof (C2SP tlog-proof) without service and ledger, and prints the block that it proves. ' +
+        'Exit 0 VALID, 1 INVALID, 2 could not be told.',
+    )
+    .option('--key <vkey>', 'key of the ledger, as "ledger key" prints it on its node')
+    .option('--policy <file>', 'logs that are trusted and witnesses that must have cosigned (C2SP tlog-policy)')
+    .addHelpText(
+      'after',
+      examples([
+        'ledger check-proof block-7.tlog-proof --key "$(ssh pve1 ovs-port-agent ledger key)"',
+        'ledger check-proof block-7.tlog-proof --policy policy',
+      ]),
+    )
+    .action((file: string, { key, policy }: { key?: string; policy?: string }) =>
+      verdict(commands.ledgerCheckProof(env, file, { key, policy }), 'could not check the proof'),
+    );
 }
 
 function addVerbs(

@@ -44,5 +44,17 @@ export const noteBytesMax = 1_000_000;
 /** Signatures of a note, known or not. C2SP signed-note asks for at least 16. */
 export const noteSignaturesMax = 100;
 
+/** Seconds since 1970 of a cosignature: the end of the year 9999. Later times are refused. */
+export const cosignatureSecondsMax = 253_402_300_799;
+
 /** Characters of a key as text: its name, its ID and its base64. */
 export const keyCharsMax = 1_000;
+
+/** Of a policy file: its bytes, and its lines of each kind. C2SP tlog-policy asks for at least 32 of each. */
+export const policyBytesMax = 262_144;
+export const policyLogsMax = 64;
+export const policyWitnessesMax = 64;
+export const policyGroupsMax = 64;
+
+/** Bytes of a proof file: a checkpoint, a whole line in base64, and the audit path. */
+export const proofBytesMax = noteBytesMax + 100_000;

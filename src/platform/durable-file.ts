@@ -90,11 +90,11 @@ export async function readFileOrNull(
   return (await readFileAndInode(path, options))?.bytes ?? null;
 }
 
-/** As `readFileOrNull`, with the inode the bytes were read from. */
+/** As `readFileOrNull`, with the inode the bytes were read from and its permissions. */
 export async function readFileAndInode(
   path: string,
   { signal, bytesMax = fileBytesMax }: { signal?: AbortSignal | undefined; bytesMax?: number } = {},
-): Promise<{ bytes: Buffer; inode: bigint } | null> {
+): Promise<{ bytes: Buffer; inode: bigint; mode: number } | null> {
   throwIfCancelled(signal, `reading ${path}`);
   try {
     // O_NONBLOCK: opening a FIFO that somebody put there must not wait for its writer.
@@ -105,7 +105,7 @@ export async function readFileAndInode(
       if (stats.size > bytesMax) {
         throw new AgentError('Unavailable', `cannot read ${path}: ${stats.size} bytes, at most ${bytesMax} are read`);
       }
-      return { bytes: await handle.readFile(), inode: stats.ino };
+      return { bytes: await handle.readFile(), inode: stats.ino, mode: Number(stats.mode & 0o7777n) };
     } finally {
       await handle.close();
     }

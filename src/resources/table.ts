@@ -265,6 +265,25 @@ export const resourceTable = [
     },
   },
   {
+    path: '/ledger/key',
+    methods: {
+      get: {
+        handler: 'ledger.key',
+        privilege: 'read',
+        description: 'Public half of the key that signs the ledger.',
+        parameters: {},
+        returns: {
+          type: 'object',
+          properties: {
+            origin: { type: 'string', description: 'Name of the ledger in its checkpoints.' },
+            vkey: { type: 'string', description: 'Verifies its checkpoints; for --key and log lines of a policy.' },
+            witness_vkey: { type: 'string', description: 'Verifies its cosignatures; for witness lines of a policy.' },
+          },
+        },
+      },
+    },
+  },
+  {
     path: '/ledger/verify',
     methods: {
       get: {

@@ -4,11 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
-import { parseCheckpoint } from '../../src/ledger/tlog/checkpoint.ts';
+import { openCheckpoint, parseCheckpoint } from '../../src/ledger/tlog/checkpoint.ts';
+import { leafHash } from '../../src/ledger/tlog/hash.ts';
 import { SignerKey, signatureTypes, VerifierKey } from '../../src/ledger/tlog/key.ts';
 import { parseNote, renderNote } from '../../src/ledger/tlog/note.ts';
+import { hasQuorum, parsePolicy } from '../../src/ledger/tlog/policy.ts';
+import { parseTlogProof } from '../../src/ledger/tlog/proof-file.ts';
 import { cosignText, signText, verifySignatures } from '../../src/ledger/tlog/signature.ts';
-import { expectError, runVectors, standardInput } from './vectors.ts';
+import { verifyInclusion } from '../../src/ledger/tlog/verify-proofs.ts';
+import { bytesOf, expectError, runVectors, standardInput } from './vectors.ts';
 import type { Vector } from './vectors.ts';
 
 export function judgeNote(vector: Vector): string {
@@ -16,6 +20,14 @@ export function judgeNote(vector: Vector): string {
   if (typeof skey === 'string') {
     expectError(wantErr, () => {
       sign(vector, skey);
+    });
+  } else if (typeof vector['proof'] === 'string') {
+    expectError(wantErr, () => {
+      checkProof(vector, String(vector['proof']));
+    });
+  } else if (typeof vector['policy'] === 'string') {
+    expectError(wantErr, () => {
+      countCosigners(vector, String(vector['policy']));
     });
   } else if (typeof note === 'string') {
     expectError(wantErr, () => {
@@ -48,6 +60,28 @@ function open({ vkeys, text, signers, checkpoint }: Vector, bytes: string): void
   if (checkpoint === undefined) return;
   const { origin, tree_size, sha256_root_hash } = parseCheckpoint(note.text);
   assert.deepEqual({ origin, size: tree_size, hash: sha256_root_hash.toString('base64') }, checkpoint);
+}
+
+/** A proof of any log: `entry` is what is proven. */
+function checkProof({ vkeys, entry }: Vector, file: string): void {
+  const { leaf_index, audit_path, checkpoint: note } = parseTlogProof(Buffer.from(file));
+  const { checkpoint } = openCheckpoint(note, (vkeys as string[]).map(parseKey));
+  const { tree_size, sha256_root_hash } = checkpoint;
+  verifyInclusion(leafHash(bytesOf(entry)), { leaf_index, tree_size, audit_path }, sha256_root_hash);
+}
+
+/** Reads a policy; with a `note`, asks whether enough have cosigned it. */
+function countCosigners({ note }: Vector, text: string): void {
+  const policy = parsePolicy(Buffer.from(text));
+  if (typeof note !== 'string') return;
+  const verified = verifySignatures(parseNote(Buffer.from(note)), [...policy.witnesses.values()]);
+  assert.ok(
+    hasQuorum(
+      policy,
+      verified.map(({ key }) => key),
+    ),
+    'no quorum',
+  );
 }
 
 /** A vkey of whichever type it says. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, readdir, readFile, rmdir, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rmdir, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { busName, objectPath } from '../../src/api/dbus/port-agent-interface.ts';
+import { SignerKey } from '../../src/ledger/tlog/key.ts';
 import { BusConnection } from '../../src/platform/dbus/connection.ts';
 import { AgentWorld } from '../support/agent-world.ts';
 import { refusedWith } from '../support/refused.ts';
@@ -213,6 +214,32 @@ describe('the service on real devices', function () {
       assert.equal(await w.killService('SIGTERM'), 0);
       assert.equal((await w.blocks()).at(-1), 'settings stop');
       await w.startService();
+    });
+
+    it('keeps the key of its ledger over restarts, for itself alone, and tells only its public half', async () => {
+      const w = world();
+      const path = join(w.folder, 'state/ledger.key');
+      assert.equal((await stat(path)).mode & 0o7777, 0o600);
+      const key = SignerKey.parse((await readFile(path, 'utf8')).trimEnd());
+      assert.match(key.name, /^[^/]+\/[^/]+\/ovs-port-agent$/);
+      assert.equal((await w.cli('ledger', 'key')).stdout, key.verifierKey.render());
+      await w.killService('SIGTERM');
+      await w.startService();
+      assert.equal((await w.cli('ledger', 'key', '--witness')).stdout, key.cosignerKey.render());
+    });
+
+    it('serves guests with a key that others can read, does not use it, and says so', async () => {
+      const w = world();
+      const path = join(w.folder, 'state/ledger.key');
+      await w.killService('SIGTERM');
+      await chmod(path, 0o644);
+      await w.startService();
+      assert.match(String((await w.status()).problems), /the ledger has no key: .*ledger\.key may be read by others/);
+      assert.equal((await w.cli('ledger', 'key')).exitCode, 10);
+      await w.killService('SIGTERM');
+      await chmod(path, 0o600);
+      await w.startService();
+      assert.equal((await w.cli('ledger', 'key')).exitCode, 0);
     });
 
     it('moves a torn last line of the ledger aside, says so, and the rest is VALID', async () => {

@@ -23,6 +23,7 @@ import { changeDraft, phaseDraft } from '../../src/ports/record.ts';
 import { parseGuestConfig } from '../../src/proxmox/guest-config.ts';
 import { openLedger } from './ledger-fixtures.ts';
 import { MemoryLedgerStore } from './memory-ledger-store.ts';
+import { nodeKeys, policyText, proofFileOf } from './signed-logs.ts';
 
 const host = 'pve1';
 const bridges = ['ovsbr0', 'ovsbr1'] as BridgeName[];
@@ -45,9 +46,13 @@ export interface DocumentedNode {
   readonly listed: readonly ListedPort[];
   /** The ledger's file. */
   readonly ledgerBytes: Buffer;
+  /** The proof of block 6, cosigned by the two other nodes of the cluster, and a policy that asks for one of them. */
+  readonly proof: Buffer;
+  readonly policy: string;
 }
 
 export async function documentedNode(): Promise<DocumentedNode> {
+  const [key, ...witnesses] = nodeKeys;
   const guests = configurations.map(([vmid, text]) => parseGuestConfig('lxc', vmid as Vmid, text).guest);
   const views = guests.map((guest) => viewOf(guest));
   const store = new MemoryLedgerStore();
@@ -63,6 +68,7 @@ export async function documentedNode(): Promise<DocumentedNode> {
       guestOf,
     ),
     ledger,
+    ledgerKey: key,
     notices: () => [],
   };
   const caller = { sender: ':1.1', uid: 0 };
@@ -79,7 +85,17 @@ export async function documentedNode(): Promise<DocumentedNode> {
       guestOf,
     ),
     ledgerBytes: store.disk,
+    proof: proofFileOf(linesIn(store.disk), 6, key, witnesses),
+    policy: policyText(key, witnesses, 'any'),
   };
+}
+
+function linesIn(ledger: Buffer): Buffer[] {
+  return ledger
+    .toString()
+    .trimEnd()
+    .split('\n')
+    .map((line) => Buffer.from(line));
 }
 
 async function runCommand(call: Environment['call'], args: readonly string[]): Promise<CommandResult> {
@@ -92,6 +108,7 @@ async function runCommand(call: Environment['call'], args: readonly string[]): P
       readLedger: () => {
         throw new Error('reading a file is for the real command');
       },
+      readFile: () => Promise.reject(new Error('reading a file is for the real command')),
       print: (text) => stdout.push(...text.split('\n')),
       complain: (text) => stderr.push(...text.split('\n')),
       isTerminal: false,

@@ -9,10 +9,11 @@ import type { Privilege, ResourceSpec } from '../../src/resources/table.ts';
 import { settled } from '../support/fake-clock.ts';
 import { cause, guestOf } from '../support/ports-fixtures.ts';
 import { refusedWith } from '../support/refused.ts';
+import { nodeKeys } from '../support/signed-logs.ts';
 import { startEngine } from '../support/test-engine.ts';
 
 /** A service with guest 100 plugged by Proxmox VE and a device `dummy0` that nobody plugged. */
-async function start(notices: readonly string[] = []) {
+async function start(notices: readonly string[] = [], ledgerKey: Service['ledgerKey'] = nodeKeys[0]) {
   const world = await startEngine();
   const tell = world.ovs.onChanges;
   world.ovs.onChanges = (changes) => {
@@ -34,6 +35,7 @@ async function start(notices: readonly string[] = []) {
     node: 'pve1',
     engine: world.engine,
     ledger: world.ledger,
+    ledgerKey,
     notices: () => notices,
   };
   const asked: Privilege[] = [];
@@ -128,6 +130,15 @@ describe('the resources', () => {
     assert.deepEqual(await call('get', '/state/net'), net);
     assert.deepEqual(await call('get', '/state/network'), net, 'the older name');
     await assert.rejects(call('get', '/state/lxc'), refusedWith('NotFound', 'no plugin lxc; there is net'));
+  });
+
+  it("show the public half of the ledger's key, or that there is none", async () => {
+    const [key] = nodeKeys;
+    const shown = await (await start()).call('get', '/ledger/key');
+    const [vkey, witness_vkey] = [key.verifierKey.render(), key.cosignerKey.render()];
+    assert.deepEqual(shown, { origin: key.name, vkey, witness_vkey });
+    const { call } = await start(['the ledger has no key: why'], null);
+    await assert.rejects(call('get', '/ledger/key'), refusedWith('Unavailable', 'status'));
   });
 
   it('show the ledger', async () => {

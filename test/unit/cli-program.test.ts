@@ -3,7 +3,8 @@ import type { Environment } from '../../src/cli/environment.ts';
 import { run } from '../../src/cli/program.ts';
 import { AgentError, errorTable } from '../../src/model/errors.ts';
 import type { ErrorCode } from '../../src/model/errors.ts';
-import { chunksOf, ledgerBytes } from '../support/ledger-fixtures.ts';
+import { attach, chunksOf, ledgerBytes, linesOf } from '../support/ledger-fixtures.ts';
+import { nodeKeys, policyText, proofFileOf } from '../support/signed-logs.ts';
 
 interface Run {
   readonly exitCode: number;
@@ -20,11 +21,12 @@ interface FakeEnvironment {
   readonly colors?: boolean;
   readonly unicode?: boolean;
   readonly ledger?: Uint8Array;
+  readonly files?: Readonly<Record<string, Uint8Array | string>>;
 }
 
 /** Runs the command as if it were typed. */
 async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
-  const { answers = {}, error, isTerminal = false, colors = false, unicode = false, ledger } = options;
+  const { answers = {}, error, isTerminal = false, colors = false, unicode = false, ledger, files = {} } = options;
   const out: string[] = [];
   const err: string[] = [];
   const calls: unknown[] = [];
@@ -45,6 +47,11 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
       calls.push(['readLedger', path]);
       if (ledger === undefined) throw new AgentError('NotFound', `${path} does not exist`);
       return chunksOf(ledger, 1000);
+    },
+    readFile(path) {
+      const file = files[path];
+      if (file === undefined) return Promise.reject(new AgentError('NotFound', `${path} does not exist`));
+      return Promise.resolve(Buffer.from(file));
     },
     print: (text) => out.push(text),
     complain: (text) => err.push(text),
@@ -261,6 +268,58 @@ describe('the command line', () => {
       assert.equal(exitCode, 2);
       assert.match(err, /could not verify: no service/);
       assert.equal((await type('ledger verify /missing')).exitCode, 2);
+    });
+
+    it('prints the vkey of the ledger, or the one of its cosignatures', async () => {
+      const answers = { 'get /ledger/key': { origin: 'a/b', vkey: 'a/b+log', witness_vkey: 'a/b+witness' } };
+      assert.equal((await type('ledger key', { answers })).out, 'a/b+log');
+      assert.equal((await type('ledger key --witness', { answers })).out, 'a/b+witness');
+    });
+
+    describe('check-proof', () => {
+      const [key, witness, other] = nodeKeys;
+      const lines = linesOf([attach(100), attach(101), attach(102)]);
+      const proof = proofFileOf(lines, 1, key, [witness]);
+      const vkey = key.verifierKey.render();
+      const files = {
+        '/proof': proof,
+        '/damaged': proof.subarray(0, -2),
+        '/bare': proof.toString().replace(/^extra .*\n/m, ''),
+        '/any': policyText(key, [witness, other], 'any'),
+        '/all': policyText(key, [witness, other], 'all'),
+        '/no-policy': 'quorum\n',
+      };
+
+      it('prints the block that is proven, without asking the service', async () => {
+        const { exitCode, out, calls } = await type(`ledger check-proof /proof --key ${vkey}`, { files });
+        assert.deepEqual([exitCode, calls], [0, []]);
+        assert.equal(out, `VALID: block 1 of ${key.name}, among the first 3\n${lines[1]!.toString()}`);
+      });
+
+      it('names the witnesses that a policy asks for', async () => {
+        const { exitCode, out } = await type('ledger check-proof /proof --policy /any', { files });
+        assert.equal(exitCode, 0);
+        assert.equal(out.split('\n')[1], `cosigned by ${witness.name} at 2025-10-14T12:01:00.000Z`);
+      });
+
+      for (const [line, exitCode, said] of [
+        ['/proof --policy /all', 1, 'INVALID: 1 known witnesses cosigned the checkpoint: no quorum'],
+        [`/damaged --key ${vkey}`, 1, 'INVALID: not a signed note: its last line does not end with a newline'],
+        [`/proof --key ${other.verifierKey.render()}`, 1, 'INVALID: the checkpoint is of "prod/pve1/ovs-port-agent", which has no key here'], // prettier-ignore
+        [`/bare --key ${vkey}`, 2, 'could not check the proof: the proof cannot be checked: the proof does not carry the block'], // prettier-ignore
+        ['/proof', 2, 'no log is trusted'],
+        ['/proof --key nonsense', 2, 'vkey "nonsense"'],
+        [`/proof --key ${witness.cosignerKey.render()}`, 2, 'signature type 4, not 1'],
+        ['/proof --policy /no-policy', 2, 'line 1: expected quorum <name>'],
+        ['/proof --policy /missing', 2, '/missing does not exist'],
+        [`/missing --key ${vkey}`, 2, '/missing does not exist'],
+      ] as const) {
+        it(`exits ${exitCode} for \`${line.replaceAll(/[0-9A-Za-z/+=-]{40,}/g, '...')}\``, async () => {
+          const { exitCode: code, out, err } = await type(`ledger check-proof ${line}`, { files });
+          assert.equal(code, exitCode);
+          assert.ok((exitCode === 1 ? out : err).includes(said), out + err);
+        });
+      }
     });
 
     it('lists blocks in words, the newest last', async () => {

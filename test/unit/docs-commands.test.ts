@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { checkProof } from '../../src/ledger/check-proof.ts';
+import { signatureTypes, VerifierKey } from '../../src/ledger/tlog/key.ts';
+import { parsePolicy } from '../../src/ledger/tlog/policy.ts';
 import { planManagedBlock } from '../../src/interfaces/managed-block.ts';
 import type { DocumentedNode } from '../support/documented-node.ts';
 import { documentedNode } from '../support/documented-node.ts';
@@ -19,7 +22,7 @@ const foreignPrograms = ['apt-get', 'cp', 'ip', 'journalctl', 'mv', 'npm', 'npx'
 /** Commands of ours that answer without the service: run as a user would, from dist/. */
 const isServiceFree = (args: readonly string[]): boolean =>
   ['ls', 'usage', 'name', '--version', '--help'].includes(args[0] ?? '') ||
-  (args[0] === 'ledger' && args[1] === 'verify' && args.length === 3);
+  (args[0] === 'ledger' && (args[1] === 'check-proof' || (args[1] === 'verify' && args.length === 3)));
 
 /** Hashes follow from every byte of a block; a document need not change with each of them. */
 const withoutHashes = (lines: readonly string[]): string[] =>
@@ -34,13 +37,18 @@ describe('a command in the documents', () => {
     node = await documentedNode();
     folder = mkdtempSync(join(tmpdir(), 'ovs-port-agent-test-'));
     writeFileSync(join(folder, 'ledger.jsonl'), node.ledgerBytes);
+    writeFileSync(join(folder, 'block-6.tlog-proof'), node.proof);
+    writeFileSync(join(folder, 'cluster.policy'), node.policy);
   });
   after(() => {
     rmSync(folder, { recursive: true, force: true });
   });
 
   const inFolder = (args: readonly string[]): string[] =>
-    args.map((arg) => (arg === ledgerPath ? join(folder, 'ledger.jsonl') : arg));
+    args.map((arg) => {
+      const name = arg === ledgerPath ? 'ledger.jsonl' : arg;
+      return ['ledger.jsonl', 'block-6.tlog-proof', 'cluster.policy'].includes(name) ? join(folder, name) : arg;
+    });
 
   for (const page of pages) {
     for (const { command, output, line } of shownCommands(read(page))) {
@@ -107,6 +115,17 @@ describe('a command in the documents', () => {
     );
     assert.ok(commands.includes('reconcile'));
     assert.deepEqual(missing, []);
+  });
+
+  it('checks a proof file that is shown as it would be', () => {
+    const page = read('docs/ledger.md');
+    const shown = codeBlocks(page).find(({ lines }) => lines[0] === 'c2sp.org/tlog-proof@v1');
+    const vkey = / --key (\S+)/.exec(page)?.[1] ?? '';
+    const proven = checkProof(Buffer.from(`${shown?.lines.join('\n') ?? ''}\n`), {
+      key: VerifierKey.parse(vkey, signatureTypes.ed25519),
+      policy: parsePolicy(Buffer.from(node.policy)),
+    });
+    assert.deepEqual([proven.block.height, proven.cosignatures.length], [6, 2]);
   });
 
   it('is followed in the README by the managed block as it would be written', () => {

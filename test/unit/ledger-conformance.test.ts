@@ -6,6 +6,7 @@ import { runVectors } from '../conformance/vectors.ts';
 import type { Judge, Vector } from '../conformance/vectors.ts';
 import { leafHash } from '../../src/ledger/tlog/hash.ts';
 import { arche, enoch, peter, peterText, specNote } from '../support/note-vectors.ts';
+import { nodeKeys, proofFileOf } from '../support/signed-logs.ts';
 import { mth, pathOf, proofOf, referenceLeaves } from '../support/tlog-fixtures.ts';
 
 function run(judge: Judge, text: string): { exitCode: number; lines: string[] } {
@@ -89,6 +90,14 @@ describe('the driver for notes', () => {
   const both = `${peterText}\n${peter.signature}${enoch.signature}`;
   const [logVkey, text] = [arche.logVkey, arche.note.slice(0, arche.note.indexOf('\n\n') + 1)];
   const [origin, size, hash] = text.split('\n');
+  const [key] = nodeKeys;
+  const proof = proofFileOf(referenceLeaves, 5, key).toString();
+  const archePolicy = (threshold: string): string =>
+    [
+      ...arche.witnessVkeys.map((vkey, index) => `witness w${index} ${vkey}`),
+      `group all-of-them ${threshold} w0 w1 w2 w3`,
+      'quorum all-of-them',
+    ].join('\n');
   const good: Vector[] = [
     { note: specNote.note, vkeys: [specNote.vkey], text: 'This is an example message.\n', desc: 'the specification' },
     { note: both, vkeys: [peter.vkey], signers: ['PeterNeumann'], desc: 'one key of two' },
@@ -99,6 +108,19 @@ describe('the driver for notes', () => {
     { note: arche.note, vkeys: [logVkey], checkpoint: { origin, size: Number(size), hash }, desc: 'a checkpoint' },
     { skey: peter.skey, vkey: peter.vkey, text: peterText, note: `${peterText}\n${peter.signature}`, desc: 'signing' },
     { skey: peter.skey.slice(0, -1), vkey: peter.vkey, text: peterText, note: both, wantErr: true, desc: 'a cut skey' },
+    { policy: archePolicy('all'), note: arche.note, desc: 'all witnesses of a policy' },
+    { policy: archePolicy('all'), note: arche.note.replace(/— remora.*\n/, ''), wantErr: true, desc: 'one is missing' },
+    { policy: archePolicy('3'), note: arche.note.replace(/— remora.*\n/, ''), desc: 'three of four' },
+    { policy: 'quorum some\n', wantErr: true, desc: 'an unknown quorum' },
+    { proof, vkeys: [key.verifierKey.render()], entry: base64(referenceLeaves[5]!), desc: 'a proof' },
+    {
+      proof,
+      vkeys: [key.verifierKey.render()],
+      entry: base64(referenceLeaves[4]!),
+      wantErr: true,
+      desc: 'another entry',
+    },
+    { proof, vkeys: [arche.logVkey], entry: base64(referenceLeaves[5]!), wantErr: true, desc: 'another log' },
     { vkey: enoch.vkey, desc: 'a vkey' },
     { vkey: enoch.vkey.replace('af0c', 'af0d'), wantErr: true, desc: 'a vkey with another ID' },
   ];

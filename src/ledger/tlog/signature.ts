@@ -1,5 +1,6 @@
 /** Making and verifying the signatures of notes: of a log (C2SP signed-note) and of witnesses (C2SP tlog-cosignature). */
 import { AgentError } from '../../model/errors.ts';
+import { cosignatureSecondsMax } from '../limits.ts';
 import type { SignerKey, VerifierKey } from './key.ts';
 import { signatureTypes } from './key.ts';
 import type { NoteSignature, SignedNote } from './note.ts';
@@ -51,7 +52,7 @@ function verifyOne(text: string, signature: Buffer, key: VerifierKey): Verified 
   } else if (signature.length > timestampBytes) {
     const timestampS = Number(signature.readBigUInt64BE());
     const message = cosignedMessage(text, timestampS);
-    if (Number.isSafeInteger(timestampS) && key.verify(message, signature.subarray(timestampBytes))) {
+    if (timestampS <= cosignatureSecondsMax && key.verify(message, signature.subarray(timestampBytes))) {
       return { key, timestampS };
     }
   }

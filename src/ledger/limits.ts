@@ -58,3 +58,6 @@ export const policyGroupsMax = 64;
 
 /** Bytes of a proof file: a checkpoint, a whole line in base64, and the audit path. */
 export const proofBytesMax = noteBytesMax + 100_000;
+
+/** Bytes of an add-checkpoint request: a checkpoint and the consistency proof before it. */
+export const addCheckpointBytesMax = noteBytesMax + 5_000;

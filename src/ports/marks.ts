@@ -54,8 +54,12 @@ export function isOurs(row: ObservedPort): boolean {
   return row.portIds.get(markKeys.owner) === ownerMark;
 }
 
-/** Fingerprint of the columns the agent set, so that a foreign edit of one of them can be told later. */
+/** Fingerprint of the columns as the agent sets them, so that a foreign edit of one of them can be told later. */
 export function fieldsFingerprint(wanted: WantedPort): string {
-  const columns = JSON.stringify([wanted.tag, wanted.trunks, vlanModeOf(wanted)]);
-  return hash('sha256', columns).slice(0, 16);
+  return fingerprintOf({ ...wanted, vlanMode: vlanModeOf(wanted) });
+}
+
+/** The same of the columns as they are. */
+export function fingerprintOf({ tag, trunks, vlanMode }: Pick<ObservedPort, 'tag' | 'trunks' | 'vlanMode'>): string {
+  return hash('sha256', JSON.stringify([tag, trunks, vlanMode])).slice(0, 16);
 }

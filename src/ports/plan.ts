@@ -8,7 +8,7 @@ import { guestPortName } from '../model/naming.ts';
 import { nicNameOf } from '../model/names.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
 import { carries, interfaceMarks, isOurs, markKeys, portMarks } from './marks.ts';
-import { describeDifferences, isForeignEdit, isSetByUs, settingsDiffer } from './settings.ts';
+import { describeDifferences, isForeignEdit, isReconfigured, isSetByUs, settingsDiffer } from './settings.ts';
 import type { Difference } from './settings.ts';
 
 export type PortChange =
@@ -160,9 +160,10 @@ function planSettings(
   if (!isSetByUs(row)) {
     // Proxmox VE's own settings, perhaps about to change: said, never touched.
     plan.problems.push({ port: wanted.port, problem: describeDifferences(differences) });
-  } else if (!isForeignEdit(wanted, row)) {
+  } else if (!isForeignEdit(row)) {
     plan.changes.push({ kind: 'set', ...found, drift: false });
-  } else if (input.drift === 'repair') {
+  } else if (input.drift === 'repair' || isReconfigured(wanted, row)) {
+    // A new configuration is carried out in either mode, as Proxmox VE would plug anew; what it overwrites is told.
     plan.changes.push({ kind: 'set', ...found, drift: true });
   } else {
     plan.drift.push(found);

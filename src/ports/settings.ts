@@ -1,7 +1,7 @@
 /** The columns of a row that the agent sets, compared with what they should be. */
 import { vlanModeOf } from '../model/port.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
-import { fieldsFingerprint, markKeys } from './marks.ts';
+import { fieldsFingerprint, fingerprintOf, markKeys } from './marks.ts';
 
 /** One column that is not as wanted, spelled as in the schema; values as a person reads them. */
 export interface Difference {
@@ -38,9 +38,14 @@ export function isSetByUs(row: ObservedPort): boolean {
   return row.portIds.has(markKeys.fields);
 }
 
-/** The agent set just what is wanted now, so that somebody else has changed it since. */
-export function isForeignEdit(wanted: WantedPort, row: ObservedPort): boolean {
-  return row.portIds.get(markKeys.fields) === fieldsFingerprint(wanted);
+/** The columns are not as the agent set them, whatever is wanted now: somebody else has changed them since. */
+export function isForeignEdit(row: ObservedPort): boolean {
+  return row.portIds.get(markKeys.fields) !== fingerprintOf(row);
+}
+
+/** The agent set something else than is wanted now: the configuration has changed since. */
+export function isReconfigured(wanted: WantedPort, row: ObservedPort): boolean {
+  return row.portIds.get(markKeys.fields) !== fieldsFingerprint(wanted);
 }
 
 /** `tag: wanted 10, got 20; trunks: wanted none, got 30,40` */

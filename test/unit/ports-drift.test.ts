@@ -47,6 +47,30 @@ describe('drift', () => {
     assert.deepEqual(await blocksOf(world, 'drift'), ['drift repair']);
   });
 
+  for (const mode of ['repair', 'report'] as const) {
+    it(`that a changed configuration overwrites is told and recorded, when it is to ${mode}`, async () => {
+      const world = await attached({ drift: mode });
+      world.configure(guestOf(100, [{ tag: 30 }]));
+      world.ovs.edit('veth100i0', { tag: 20, trunks: [40] });
+      await passes(world, 3000);
+      assert.deepEqual([world.ovs.columnsOf('veth100i0').tag, world.ovs.columnsOf('veth100i0').trunks], [30, []]);
+      assert.deepEqual(driftsOf(world), ['drift vi100 tag: wanted 30, got 20; trunks: wanted none, got 40; put back']);
+      assert.deepEqual(await blocksOf(world, 'drift'), ['drift repair']);
+      assert.deepEqual(world.engine.status().problems, []);
+    });
+  }
+
+  it('is no longer drift when the configuration says what somebody has written', async () => {
+    const world = await attached();
+    world.configure(guestOf(100, [{ tag: 20 }]));
+    world.ovs.edit('veth100i0', { tag: 20 });
+    await passes(world, 3000);
+    assert.deepEqual(driftsOf(world), []);
+    world.ovs.edit('veth100i0', { tag: 21 });
+    await passes(world, 3000);
+    assert.deepEqual(driftsOf(world), ['drift vi100 tag: wanted 20, got 21; put back']);
+  });
+
   it('is not told of when it could not be put back', async () => {
     const world = await attached();
     world.ovs.edit('veth100i0', { tag: 20 });

@@ -6,7 +6,7 @@ import type { ObservedPort, WantedPort } from '../../src/model/port.ts';
 import { fieldsFingerprint, interfaceMarks, isOurs, markKeys, portMarks } from '../../src/ports/marks.ts';
 import { planPorts, portNameOfRow } from '../../src/ports/plan.ts';
 import type { PlanInput, PortChange, PortPlan } from '../../src/ports/plan.ts';
-import { isForeignEdit, isSetByUs, settingsDiffer } from '../../src/ports/settings.ts';
+import { isForeignEdit, isReconfigured, isSetByUs, settingsDiffer } from '../../src/ports/settings.ts';
 import {
   attachedRowOf,
   boundOf,
@@ -387,11 +387,12 @@ describe('the plan', () => {
           for (const { differences, wanted: want, row, drift: isDrift } of set) {
             assert.notDeepEqual(differences, []);
             assert.deepEqual(differences, settingsDiffer(want, row));
-            assert.equal(isDrift, isForeignEdit(want, row));
+            assert.equal(isDrift, isForeignEdit(row));
           }
-          if (world.drift === 'report') assert.ok(set.every((change) => !change.drift));
+          if (world.drift === 'report')
+            assert.ok(set.every((change) => !change.drift || isReconfigured(change.wanted, change.row)));
           else assert.deepEqual(drift, []);
-          for (const { wanted: want, row } of drift) assert.ok(isForeignEdit(want, row));
+          for (const { wanted: want, row } of drift) assert.ok(isForeignEdit(row) && !isReconfigured(want, row));
         }),
       );
     });
@@ -456,6 +457,7 @@ function worlds(): fc.Arbitrary<World> {
     'attached',
     'edited',
     'reconfigured',
+    'reconfigured and edited',
     'other mode',
     'foreign',
     'elsewhere',
@@ -510,7 +512,10 @@ function worlds(): fc.Arbitrary<World> {
 
 /** The row of a wanted port in this state; none when it is absent. */
 function rowIn(state: string, port: WantedPort): ObservedPort[] {
-  const edit = { tag: 99, mtuRequest: 1400 };
+  const edit = { tag: 99, trunks: [], vlanMode: null, mtuRequest: 1400 };
+  /** Marks of a row that the agent set when the configuration gave it this tag. */
+  const portIdsOf = (tag: number): Map<string, string> =>
+    new Map([...portMarks(port), [markKeys.fields, fieldsFingerprint(wantedOf(100, 0, { tag }))]]);
   switch (state) {
     case 'plugged':
       return [rowOf(port.netdev, { netdev: port.netdev, bridge: port.bridge })];
@@ -521,7 +526,9 @@ function rowIn(state: string, port: WantedPort): ObservedPort[] {
     case 'edited':
       return [attachedRowOf(port, edit)];
     case 'reconfigured':
-      return [attachedRowOf(port, { ...edit, portIds: new Map([...portMarks(port), [markKeys.fields, 'earlier']]) })];
+      return [attachedRowOf(port, { ...edit, portIds: portIdsOf(99) })];
+    case 'reconfigured and edited':
+      return [attachedRowOf(port, { ...edit, portIds: portIdsOf(98) })];
     case 'other mode':
       return [attachedRowOf(port, { rowName: port.rowName === port.port ? port.netdev : port.port })];
     case 'foreign':

@@ -142,10 +142,11 @@ describe('a change that the switch refuses', () => {
     const transact = world.ovs.transact.bind(world.ovs);
     let tag = 20;
     world.ovs.edit('veth100i0', { tag });
-    const seen = { tries: 0 };
+    let count = 0;
+    const tries = (): number => count;
     const tell = world.ovs.onChanges;
     world.ovs.transact = async (operations) => {
-      seen.tries++;
+      count++;
       // Its writes are heard of too late.
       world.ovs.onChanges = () => undefined;
       if (tag < 40) world.ovs.edit('veth100i0', { tag: ++tag });
@@ -153,15 +154,15 @@ describe('a change that the switch refuses', () => {
       try {
         return await transact(operations);
       } finally {
-        if (seen.tries % 3 === 0) tell(world.ovs.contents());
+        if (count % 3 === 0) tell(world.ovs.contents());
       }
     };
     const { problems } = await world.engine.reconcile(cause);
-    assert.equal(seen.tries, 3);
+    assert.equal(tries(), 3);
     assert.match([...problems.values()].join(), /^OVSDB wait on Port failed: timed out/);
     await passes(world, 20_000);
     assert.equal(world.ovs.columnsOf('veth100i0').tag, 10, 'it wins in the end');
-    assert.ok(seen.tries < 30, `${seen.tries} tries`);
+    assert.ok(tries() < 30, `${tries()} tries`);
   });
 
   it('is forgotten when it is not planned any more', () => {

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { WantedPort } from '../../src/model/port.ts';
 import { fieldsFingerprint, markKeys } from '../../src/ports/marks.ts';
-import { describeDifferences, isForeignEdit, isSetByUs, settingsDiffer } from '../../src/ports/settings.ts';
+import {
+  describeDifferences,
+  isForeignEdit,
+  isReconfigured,
+  isSetByUs,
+  settingsDiffer,
+} from '../../src/ports/settings.ts';
 import { attachedRowOf, markedRowOf, rowOf, wantedOf } from '../support/ports-fixtures.ts';
 
 const wanted = wantedOf(100, 0, { tag: 10, trunks: [20, 30], mtu: 9000 });
@@ -81,17 +87,26 @@ describe('the fingerprint of those columns', () => {
   it('tells a foreign edit from a changed configuration, whatever the two are', () => {
     fc.assert(
       fc.property(ports(), ports(), (before, now) => {
-        const row = attachedRowOf(before, { tag: 4000 });
-        assert.equal(isForeignEdit(before, row), true, 'what was set is still wanted: somebody else wrote');
         const isSame = settingsDiffer(now, attachedRowOf(before)).length === 0;
-        assert.equal(isForeignEdit(now, row), isSame);
+        for (const edit of [{}, { tag: 4000 }]) {
+          const row = attachedRowOf(before, edit);
+          assert.equal(isForeignEdit(row), 'tag' in edit);
+          assert.equal(isReconfigured(now, row), !isSame);
+        }
       }),
     );
   });
 
-  it('takes a row whose mark somebody altered for one that is to be set anew, not for an edit', () => {
+  it('takes a mark that somebody altered for a foreign edit, as it is one', () => {
     const row = attachedRowOf(wanted, { portIds: new Map([[markKeys.fields, 'altered']]) });
-    assert.deepEqual([isSetByUs(row), isForeignEdit(wanted, row)], [true, false]);
+    assert.deepEqual([isSetByUs(row), isForeignEdit(row)], [true, true]);
+  });
+
+  it('of a row reads as that of what was wanted, also from the mark of an earlier version', () => {
+    assert.equal(
+      isForeignEdit(attachedRowOf(wanted, { portIds: new Map([[markKeys.fields, '340f0f139b8ae6cd']]) })),
+      false,
+    );
   });
 });
 

@@ -37,7 +37,6 @@ export interface ObservedPort {
   readonly tag: number | null;
   readonly trunks: readonly number[];
   readonly vlanMode: string | null;
-  readonly mtuRequest: number | null;
   readonly portIds: ReadonlyMap<string, string>;
   readonly interfaceIds: ReadonlyMap<string, string>;
   /** Columns of the Port row that somebody has written and neither Proxmox VE nor the agent ever does; sorted. */

@@ -24,9 +24,7 @@ export const switchTables = {
   },
   Interface: {
     name: '',
-    type: '',
     ofport: null as number | null,
-    mtu_request: null as number | null,
     error: null as string | null,
     external_ids: new Map<string, string>() as ReadonlyMap<string, string>,
   },
@@ -204,7 +202,6 @@ export class SwitchView {
       tag: port.tag,
       trunks: [...port.trunks].sort((a, b) => a - b),
       vlanMode: port.vlan_mode,
-      mtuRequest: row.mtu_request,
       portIds: port.external_ids,
       interfaceIds: row.external_ids,
       foreignColumns: foreignColumnsOf(port),

@@ -143,7 +143,6 @@ function viewOf(guest: Guest): Plugged {
     tag: wanted.tag,
     trunks: wanted.trunks,
     vlanMode: null,
-    mtuRequest: null,
     portIds: portMarks(wanted),
     interfaceIds: interfaceMarks(wanted, host),
     foreignColumns: [],

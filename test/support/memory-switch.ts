@@ -10,7 +10,11 @@ import { foreignPortColumns } from '../../src/ports/foreign-columns.ts';
 import type { SwitchChange, SwitchTables } from '../../src/ports/switch-view.ts';
 
 type TableName = keyof SwitchTables;
-type Store = { [Name in TableName]: Map<string, SwitchTables[Name]> };
+/** A switch has more columns than the agent monitors. */
+type Tables = Omit<SwitchTables, 'Interface'> & {
+  Interface: SwitchTables['Interface'] & { type: string; mtu_request: number | null };
+};
+type Store = { [Name in TableName]: Map<string, Tables[Name]> };
 
 /** `lost`: not carried out, no reply. `landed`: carried out, no reply. `refused`: the server says no. */
 export type SwitchFault = 'lost' | 'landed' | 'refused';
@@ -29,12 +33,11 @@ export interface NewPort {
   readonly foreign?: Partial<typeof foreignPortColumns>;
 }
 
-/** As `ovs-vsctl set port` and `set interface` change them. */
+/** As `ovs-vsctl set port` changes them. */
 export interface PortColumns {
   readonly tag?: number | null;
   readonly trunks?: readonly number[];
   readonly vlan_mode?: string | null;
-  readonly mtu_request?: number | null;
   readonly foreign?: Partial<typeof foreignPortColumns>;
 }
 
@@ -133,7 +136,7 @@ export class MemorySwitch {
   }
 
   /** As somebody else edits. */
-  edit(row: string, { mtu_request: mtuRequest, tag, trunks, vlan_mode: vlanMode, foreign }: PortColumns): void {
+  edit(row: string, { tag, trunks, vlan_mode: vlanMode, foreign }: PortColumns): void {
     const found = [...this.#rows.Port].find(([, { name }]) => name === row);
     if (found === undefined) throw new Error(`no Port ${row}`);
     const [uuid, port] = found;
@@ -144,14 +147,7 @@ export class MemorySwitch {
       ...(vlanMode === undefined ? {} : { vlan_mode: vlanMode }),
       ...foreign,
     });
-    const changes = [this.#change('Port', uuid, 'modify')];
-    const [interfaceUuid = ''] = port.interfaces;
-    if (mtuRequest !== undefined) {
-      const device = this.#rows.Interface.get(interfaceUuid)!;
-      this.#rows.Interface.set(interfaceUuid, { ...device, mtu_request: mtuRequest });
-      changes.push(this.#change('Interface', interfaceUuid, 'modify'));
-    }
-    this.#emit(changes);
+    this.#emit([this.#change('Port', uuid, 'modify')]);
   }
 
   /** `ovs-vsctl clear port ROW external_ids` */
@@ -162,7 +158,9 @@ export class MemorySwitch {
     this.#emit([this.#change('Port', found[0], 'modify')]);
   }
 
-  columnsOf(row: string): Required<Omit<PortColumns, 'foreign'>> & { interfaceUuid: string } {
+  columnsOf(
+    row: string,
+  ): Required<Omit<PortColumns, 'foreign'>> & { mtu_request: number | null; interfaceUuid: string } {
     const port = [...this.#rows.Port.values()].find(({ name }) => name === row);
     if (port === undefined) throw new Error(`no Port ${row}`);
     const [interfaceUuid = ''] = port.interfaces;
@@ -368,8 +366,6 @@ function update(rows: Store, table: TableName, uuid: string, row: Row): void {
   if (table === 'Port' && columns.every((column) => ['tag', 'trunks', 'vlan_mode'].includes(column))) {
     const { tag, trunks, vlan_mode } = decodePort({ ...row, name: '', interfaces: ['uuid', uuid] });
     rows.Port.set(uuid, { ...rows.Port.get(uuid)!, tag, trunks, vlan_mode });
-  } else if (table === 'Interface' && columns.join() === 'mtu_request') {
-    rows.Interface.set(uuid, { ...rows.Interface.get(uuid)!, mtu_request: Number(row['mtu_request']) });
   } else {
     throw new Error(`misuse: update of ${table}.${columns.join()}`);
   }
@@ -387,7 +383,7 @@ function decodePort(row: Row): SwitchTables['Port'] {
   };
 }
 
-function decodeInterface(row: Row): SwitchTables['Interface'] {
+function decodeInterface(row: Row): Tables['Interface'] {
   return {
     name: row['name'] as string,
     type: (row['type'] as string | undefined) ?? '',

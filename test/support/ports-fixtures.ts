@@ -125,7 +125,6 @@ export function rowOf(rowName: string, more: Partial<ObservedPort> = {}): Observ
     tag: null,
     trunks: [],
     vlanMode: null,
-    mtuRequest: null,
     portIds: new Map(),
     interfaceIds: new Map(),
     foreignColumns: [],
@@ -152,7 +151,6 @@ export function markedRowOf(wanted: WantedPort, more: Partial<ObservedPort> = {}
 /** The row that stands when the agent has attached a wanted port itself. */
 export function attachedRowOf(wanted: WantedPort, more: Partial<ObservedPort> = {}): ObservedPort {
   return markedRowOf(wanted, {
-    mtuRequest: wanted.mtu,
     portIds: new Map([...portMarks(wanted), [markKeys.fields, fieldsFingerprint(wanted)]]),
     ...more,
   });

@@ -85,7 +85,6 @@ function changed(
           tag: wanted.tag,
           trunks: wanted.trunks,
           vlanMode: vlanModeOf(wanted),
-          mtuRequest: wanted.mtu ?? row.mtuRequest,
         };
   return {
     ...row,
@@ -124,12 +123,6 @@ describe('the plan', () => {
       problems: [{ port: 'vi100', problem: 'tag: wanted 10, got 99' }],
       drift: [],
     });
-  });
-
-  it('says nothing of the mtu of a row that Proxmox VE plugged', () => {
-    const asked = wantedOf(100, 0, { mtu: 9000 });
-    const row = markedRowOf(asked, { mtuRequest: 1400 });
-    assert.deepEqual(plan(worldOf([asked], [row], 'veth100i0')), { changes: [], problems: [], drift: [] });
   });
 
   it('is empty when all is as it should be', () => {
@@ -512,7 +505,7 @@ function worlds(): fc.Arbitrary<World> {
 
 /** The row of a wanted port in this state; none when it is absent. */
 function rowIn(state: string, port: WantedPort): ObservedPort[] {
-  const edit = { tag: 99, trunks: [], vlanMode: null, mtuRequest: 1400 };
+  const edit = { tag: 99, trunks: [], vlanMode: null };
   /** Marks of a row that the agent set when the configuration gave it this tag. */
   const portIdsOf = (tag: number): Map<string, string> =>
     new Map([...portMarks(port), [markKeys.fields, fieldsFingerprint(wantedOf(100, 0, { tag }))]]);

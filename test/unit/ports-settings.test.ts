@@ -55,10 +55,6 @@ describe('the columns that the agent sets', () => {
       ['tag'],
     );
   });
-
-  it('leave out the mtu, which the bridge takes from its ports and is asked for at the plug alone', () => {
-    assert.deepEqual(settingsDiffer(wanted, attachedRowOf(wanted, { mtuRequest: 1234 })), []);
-  });
 });
 
 describe('the fingerprint of those columns', () => {

@@ -309,8 +309,8 @@ describe('the transaction', () => {
       assert.equal(nextCfgIndex, operations.length - 2);
     });
 
-    it('empties what should be empty, and leaves an mtu alone that it knows nothing of', () => {
-      const { operations } = build(set(wantedOf(100), { tag: 20, trunks: [30], mtuRequest: 9000 }));
+    it('empties what should be empty, and leaves the mtu alone, which is asked for at the plug', () => {
+      const { operations } = build(set(wantedOf(100), { tag: 20, trunks: [30] }));
       assert.deepEqual(
         operations.flatMap((operation) => (operation.op === 'update' ? [[operation.table, operation.row]] : [])),
         [['Port', { tag: ['set', []], trunks: ['set', []], vlan_mode: ['set', []] }]],

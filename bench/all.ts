@@ -3,8 +3,11 @@ import { appliedBenchmark } from './applied.ts';
 import type { Benchmark } from './benchmark.ts';
 import { cliBenchmark } from './cli.ts';
 import { commitBenchmark } from './commit.ts';
+import { dayBenchmark } from './day.ts';
+import { driftBenchmark } from './drift.ts';
 import { hookBenchmark } from './hook.ts';
 import { memoryBenchmark } from './memory.ts';
+import { scaleBenchmark } from './scale.ts';
 import { stormBusBenchmark } from './storm-bus.ts';
 import { stormBenchmark } from './storm.ts';
 
@@ -14,6 +17,9 @@ export const benchmarks: readonly Benchmark[] = [
   appliedBenchmark,
   stormBenchmark,
   stormBusBenchmark,
+  driftBenchmark,
+  scaleBenchmark,
   cliBenchmark,
   memoryBenchmark,
+  dayBenchmark,
 ];

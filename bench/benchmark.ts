@@ -20,7 +20,8 @@ export interface BenchmarkContext {
 
 /** What a figure's clock stands for; docs/benchmarks.md explains each. */
 export type Clock = 'committed' | 'applied' | 'end to end' | 'seen' | 'resident';
-export type Unit = 'ms' | 'MB' | '%';
+/** Empty for a bare number. */
+export type Unit = 'ms' | 'MB' | '%' | '';
 
 export interface BenchmarkResult {
   readonly name: string;

@@ -56,6 +56,14 @@ export class GuestDevices {
     ]);
   }
 
+  /** A device that no guest's configuration names, and that is handed over by name. */
+  async addForeign(name: string): Promise<void> {
+    await this.#batch([
+      `link add ${name} group ${deviceGroup} type veth peer name p${name} netns ${this.#containers.pid}`,
+      `link set ${name} up`,
+    ]);
+  }
+
   async add(vmids: readonly number[]): Promise<void> {
     await this.#batch(
       vmids.flatMap((vmid) => [

@@ -94,6 +94,21 @@ export function quantile(samples: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] as number;
 }
 
+/** The power of the size with which the figures grow, by least squares of their logarithms: 1 is linear. */
+export function growthExponent(points: readonly (readonly [size: number, figure: number])[]): number {
+  const logarithms = points.map(([size, figure]) => [Math.log(size), Math.log(figure)] as const);
+  const mean = (index: 0 | 1): number => logarithms.reduce((sum, each) => sum + each[index], 0) / points.length;
+  const [meanSize, meanFigure] = [mean(0), mean(1)];
+  let covariance = 0;
+  let variance = 0;
+  for (const [size, figure] of logarithms) {
+    covariance += (size - meanSize) * (figure - meanFigure);
+    variance += (size - meanSize) ** 2;
+  }
+  if (!(variance > 0)) throw new RangeError('growth shows only between different sizes');
+  return covariance / variance;
+}
+
 function sortedOrThrow(samples: readonly number[]): number[] {
   if (samples.length === 0) throw new RangeError('no samples, so nothing can be said about them');
   if (samples.some((sample) => !Number.isFinite(sample))) throw new RangeError('a sample is not a finite number');

@@ -45,7 +45,7 @@ export function childrenOf(pid: number): number[] {
 }
 
 /** Resolves when the process has used no CPU time worth a tick for `quietMs`. Throws after `deadlineMs`. */
-export async function untilQuiet(pid: number, quietMs: number, deadlineMs = 60_000): Promise<void> {
+export async function untilQuiet(pid: number, quietMs: number, deadlineMs = 180_000): Promise<void> {
   const end = performance.now() + deadlineMs;
   for (let before = cpuMsOf(pid); ;) {
     await sleep(quietMs);

@@ -177,8 +177,8 @@ function informationCells({ what, clock, unit, median, p99 }: Information): stri
 }
 
 function figure(value: number, unit: Unit): string {
-  const digits = unit === 'ms' && Math.abs(value) < 10 ? 2 : 1;
-  return `${value.toFixed(digits)} ${unit}`;
+  const digits = (unit === 'ms' || unit === '') && Math.abs(value) < 10 ? 2 : 1;
+  return `${value.toFixed(digits)} ${unit}`.trimEnd();
 }
 
 function describe({ cores, memoryGib, system, kernel, node, openVswitch, loadBefore }: Machine): string {

@@ -21,6 +21,7 @@ import { SignerKey } from './ledger/tlog/key.ts';
 import { AgentError, errorTable, toAgentError } from './model/errors.ts';
 import type { Config } from './model/config.ts';
 import { parsePhase } from './model/lifecycle.ts';
+import { parseGuestUnit } from './model/guest.ts';
 import { parseVmid } from './model/names.ts';
 import { OvsdbClient } from './ovsdb/client.ts';
 import { BindingsFile } from './platform/bindings-file.ts';
@@ -48,6 +49,7 @@ import { switchTables } from './ports/switch-view.ts';
 import { switchLock } from './ports/transaction.ts';
 import { txnNames } from './ports/txn-name.ts';
 import { parseGuestConfig } from './proxmox/guest-config.ts';
+import { Systemd } from './systemd1/systemd.ts';
 
 export interface ServeOptions {
   /** Configuration file; null: the default one, if it is there. */
@@ -331,7 +333,10 @@ async function serveOnBus(
       address: address ?? config.bus ?? systemBusAddress(process.env),
       onState: (state) => {
         if (state.kind === 'disconnected') log('warning', `the bus is gone: ${state.reason}`);
-        else if (state.kind === 'connected') log('info', 'connected to the bus again');
+        else if (state.kind === 'connected') {
+          log('info', 'connected to the bus again');
+          systemd.onBusConnected();
+        }
       },
     },
     { deadlineMs: busDeadlineMs, signal: stopSignal },
@@ -339,6 +344,8 @@ async function serveOnBus(
   closers.push(() => {
     bus.close();
   });
+  const systemd = new Systemd({ bus, clock: systemTimers, onState: systemdStateLog(log) });
+  hearUnits(systemd, service.engine, log);
   const authorise = authoriseByUid(process.getuid?.() ?? 0);
   const served = portAgentObject(service, authorise);
   bus.serve(
@@ -354,6 +361,31 @@ async function serveOnBus(
   );
   await bus.ownName(busName);
   face.emitter = createEmitter(bus, objectPath, served);
+}
+
+/** Changes of guests' units wake the reconciler. Nothing waits for it: without systemd the other events remain. */
+function hearUnits(systemd: Systemd, engine: PortEngine, log: Log): void {
+  systemd.onUnitChanged((unit) => {
+    if (unit === null) {
+      engine.wake('systemd connected');
+      return;
+    }
+    const guest = parseGuestUnit(unit);
+    if (guest !== null) engine.onUnitChange(guest.vmid);
+  });
+  systemd.listen().catch((error: unknown) => {
+    log('warning', `units are not heard: ${toAgentError(error).message}`);
+  });
+}
+
+/** Each change of state once: on a bus without systemd it is asked only when it comes. */
+function systemdStateLog(log: Log): (problem: AgentError | null) => void {
+  let last = '';
+  return (problem) => {
+    const line = problem === null ? 'units are heard' : `units are not heard: ${problem.message}`;
+    if (line !== last) log('info', line);
+    last = line;
+  };
 }
 
 /** What goes on beside the calls: the spool, SIGHUP, the interfaces file, the watchdog. */

@@ -60,3 +60,19 @@ export function parseGuestNetdev(name: string): { kind: GuestDeviceKind; vmid: V
     index: Number(match[5]),
   };
 }
+
+/**
+ * The units in which a guest runs: a container in its service, or in the one for `pct start --debug`; a machine in a scope
+ * that nobody can start by its name. Without wildcards; the first is the usual one.
+ */
+export function guestUnitNames({ kind, vmid }: { kind: GuestKind; vmid: Vmid }): readonly [string, ...string[]] {
+  return kind === 'lxc' ? [`pve-container@${vmid}.service`, `pve-container-debug@${vmid}.service`] : [`${vmid}.scope`];
+}
+
+/** The guest that a unit runs; null for every other unit. `lxc@100.service` is how LXC runs one without Proxmox VE. */
+export function parseGuestUnit(name: string): { kind: GuestKind; vmid: Vmid } | null {
+  const [, container, machine] =
+    /^(?:(?:pve-container(?:-debug)?|lxc)@([1-9][0-9]{2,8})\.service|([1-9][0-9]{2,8})\.scope)$/.exec(name) ?? [];
+  if (container !== undefined) return { kind: 'lxc', vmid: Number(container) as Vmid };
+  return machine === undefined ? null : { kind: 'qemu', vmid: Number(machine) as Vmid };
+}

@@ -41,6 +41,7 @@ import type { PassResult, Scope } from './reconciler.ts';
 import { phaseDraft } from './record.ts';
 import { Runner } from './runner.ts';
 import { SwitchView } from './switch-view.ts';
+import { UnitHints } from './unit-hints.ts';
 import { within } from './within.ts';
 import type { SwitchChange, SwitchTables } from './switch-view.ts';
 import type { ReplicaReader } from '../ovsdb/replica.ts';
@@ -101,6 +102,7 @@ export class PortEngine {
   readonly #handover: Handover;
   readonly #listing: ListingWriter;
   readonly #runner: Runner;
+  readonly #unitHints: UnitHints;
   readonly #announcer: Announcer;
   readonly #findings: Findings;
   readonly #managed: ReadonlySet<BridgeName>;
@@ -162,6 +164,9 @@ export class PortEngine {
       pass: (scope, cause) => this.#backgroundPass(scope, cause),
       nextRipeMs: () => this.#reconciler.nextRipeMs(),
     });
+    this.#unitHints = new UnitHints(clock, (vmid) => {
+      this.#runner.touch([vmid], 'unit changed');
+    });
   }
 
   /** Reads the bindings and begins to reconcile; passes fail and are tried again until the switch is there. */
@@ -172,6 +177,7 @@ export class PortEngine {
 
   async stop(): Promise<void> {
     this.#runner.stop();
+    this.#unitHints.stop();
     await this.#listing.settled();
   }
 
@@ -228,6 +234,11 @@ export class PortEngine {
   /** Somebody, perhaps this service, wrote the interfaces file. */
   onInterfacesChanged(): void {
     this.#listing.request();
+  }
+
+  /** The unit that runs this guest changed. */
+  onUnitChange(vmid: Vmid): void {
+    this.#unitHints.changed(vmid);
   }
 
   /**

@@ -17,7 +17,18 @@ export interface RawReply {
 
 /** RFC 7047 section 4.1.3: a request as it goes over the wire. */
 export function transactBytes(id: number, operations: readonly unknown[]): Buffer {
-  return Buffer.from(JSON.stringify({ method: 'transact', params: ['Open_vSwitch', ...operations], id }));
+  return requestBytes(id, 'transact', ['Open_vSwitch', ...operations]);
+}
+
+/** `monitor_cond_since` of ovsdb-server(7) for these tables, columns being the keys of each. */
+export function monitorBytes(id: number, tables: Readonly<Record<string, object>>): Buffer {
+  const requests = Object.entries(tables).map(([table, row]) => [table, [{ columns: Object.keys(row) }]] as const);
+  const since = '00000000-0000-0000-0000-000000000000';
+  return requestBytes(id, 'monitor_cond_since', ['Open_vSwitch', 'bench', Object.fromEntries(requests), since]);
+}
+
+function requestBytes(id: number, method: string, params: readonly unknown[]): Buffer {
+  return Buffer.from(JSON.stringify({ method, params, id }));
 }
 
 type Incoming = RawReply | { readonly method: string; readonly params: unknown; readonly id: unknown };

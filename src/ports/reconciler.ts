@@ -7,6 +7,7 @@ import type { AgentError } from '../model/errors.ts';
 import { guestNetdevName, parseGuestNetdev } from '../model/guest.ts';
 import type { Guest } from '../model/guest.ts';
 import type { BridgeName, NetdevName, PortName, Vmid } from '../model/names.ts';
+import { guestPortName } from '../model/naming.ts';
 import type { NamingMode } from '../model/naming.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
 import { wantedOfBinding } from './bindings.ts';
@@ -128,6 +129,12 @@ export class Reconciler {
     const { plan, committed, made, refused } = await this.#carryOut(observation, allowed, cause, urgency);
     this.#patience.forget(allowed);
     const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
+    for (const [vmid, verdicts] of observation.verdicts) {
+      for (const verdict of verdicts) {
+        if (verdict.wanted === null && verdict.isHopeless)
+          problems.set(guestPortName(vmid, verdict.nic), `${verdict.nic} ${verdict.reason}`);
+      }
+    }
     for (const [netdev, problem] of observation.unnamed) problems.set(netdev as PortName, problem);
     for (const [port, problem] of refused) problems.set(port, problem);
     if (scope === 'all') this.#refusals.retain(plan.changes);

@@ -4,6 +4,7 @@ import type { Guest } from '../../src/model/guest.ts';
 import { desiredPorts, netdevsOf } from '../../src/ports/desired.ts';
 import type { Link } from '../../src/ports/contracts.ts';
 import { guestOf, linkOf, linksOf, managed } from '../support/ports-fixtures.ts';
+import type { NicOptions } from '../support/ports-fixtures.ts';
 
 /** The port of each nic, or why it has none. */
 function verdicts(guest: Guest, ...links: (string | Link)[]): string[] {
@@ -44,6 +45,28 @@ describe('the ports a guest wants', () => {
       mac: null,
       firewallBridge: null,
     });
+  });
+
+  it('leave out a nic whose device would have a name that the kernel refuses, and say so', () => {
+    const nics = (more: NicOptions): NicOptions[] => Array.from({ length: 11 }, () => more);
+    const names = (guest: Guest): string[] => netdevsOf(guest).filter((name) => name.length <= 15);
+    for (const [guest, tenth, isHopeless] of [
+      [guestOf(999_999_999, nics({})), 'can have no device: veth999999999i10 has 16 bytes', true],
+      [
+        guestOf(999_999_999, nics({ firewall: true }), 'qemu'),
+        'can have no device: fwln999999999o10 has 16 bytes',
+        true,
+      ],
+      [guestOf(999_999_999, nics({}), 'qemu'), 'vi999999999i10 tap999999999i10 ovsbr0', false],
+      [guestOf(99_999_999, nics({ firewall: true })), 'vi99999999i10 fwln99999999o10 ovsbr0', false],
+      [guestOf(999_999_999, nics({ linkDown: true })), 'is set to link_down', false],
+    ] as const) {
+      const found = verdicts(guest, ...names(guest));
+      assert.ok(found[10]?.startsWith(tenth), found[10]);
+      assert.ok(!found.slice(0, 10).some((text) => text.includes('bytes')));
+      const [last] = desiredPorts(guest, linksOf(...names(guest)), managed, 'auto').slice(10);
+      assert.equal(last?.wanted === null && last.isHopeless, isHopeless);
+    }
   });
 
   for (const [what, guest, links, reason] of [

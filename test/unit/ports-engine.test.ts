@@ -76,6 +76,25 @@ describe('the port engine', () => {
       assert.deepEqual(world.ovs.portRows(), []);
     });
 
+    it('says at its start and in the status that a nic can never have a device', async () => {
+      const world = await running();
+      world.configure(
+        guestOf(
+          999_999_999,
+          Array.from({ length: 11 }, (_, index) => ({ linkDown: index < 10 })),
+        ),
+      );
+      const reason =
+        'net10 can have no device: veth999999999i10 has 16 bytes, the kernel allows 15; use a card below net10 or a shorter vmid';
+      const answer = await world.engine.notifyLifecycle(parseVmid(999_999_999), 'post-start', cause);
+      assert.equal(answer.split('; net10 ')[1], reason.slice('net10 '.length));
+      assert.deepEqual(world.engine.status().problems, [['vi999999999i10', reason]]);
+      world.forget(999_999_999);
+      world.engine.wake('gone');
+      await passes(world, 600);
+      assert.deepEqual(world.engine.status().problems, []);
+    });
+
     it('says that its bridge does not exist, before and after the start', async () => {
       const bare = await running();
       bare.configure(guestOf(100, [{ bridge: 'ovsbr1' }], 'qemu'));

@@ -32,9 +32,7 @@ export async function drainSpool(folder: string, take: (event: SpooledEvent) => 
     .slice(0, spoolFilesMax)) {
     const path = join(folder, name);
     try {
-      const fields: Record<string, unknown> = parse(await readEvent(path));
-      const text = (key: string): string => (typeof fields[key] === 'string' ? fields[key] : '');
-      await take({ vmid: text('vmid'), phase: text('phase'), time: text('time'), reason: text('reason') });
+      await take(parseEvent(await readEvent(path)));
       await unlink(path);
     } catch (error) {
       if (!(error instanceof AgentError) || error.code !== 'InvalidArgument') throw error;
@@ -44,6 +42,15 @@ export async function drainSpool(folder: string, take: (event: SpooledEvent) => 
     }
   }
   return refused;
+}
+
+/** The reason is somebody else's words up to the end of its line, in which `;`, `#` and quotes stand for themselves. */
+function parseEvent(text: string): SpooledEvent {
+  const [plain = '', ...rest] = text.split(/^reason=/m);
+  const [reason = ''] = rest.join('reason=').split('\n');
+  const fields: Record<string, unknown> = parse(plain);
+  const field = (key: string): string => (typeof fields[key] === 'string' ? fields[key] : '');
+  return { vmid: field('vmid'), phase: field('phase'), time: field('time'), reason };
 }
 
 async function readEvent(path: string): Promise<string> {

@@ -2,6 +2,7 @@
 import { parsePhase } from '../model/lifecycle.ts';
 import { AgentError } from '../model/errors.ts';
 import { parseContainerName, parseNetdevName, parseVmid } from '../model/names.ts';
+import { portOfChange } from '../ports/change.ts';
 import type { Cause } from '../ports/contracts.ts';
 import { callResource, parseParameters } from './call.ts';
 import type { Authorise } from './dbus/authorise.ts';
@@ -77,7 +78,7 @@ export function portAgentObject(service: Service, authorise: Authorise): ServedI
           JSON.stringify({
             changes: changes.map((change) => ({
               action: change.kind,
-              port: change.kind === 'detach' ? (change.port ?? change.row.rowName) : change.wanted.port,
+              port: portOfChange(change),
             })),
             problems: Object.fromEntries(problems),
           }),

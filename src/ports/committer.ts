@@ -13,8 +13,9 @@ import { AgentError, isRetryable, toAgentError } from '../model/errors.ts';
 import type { Block } from '../ledger/block.ts';
 import type { Cause, Clock, Recorder, Switch } from './contracts.ts';
 import { changeDraft } from './record.ts';
+import { mirrorChangeKey } from './mirror-plan.ts';
 import { LedgerGap } from './ledger-gap.ts';
-import type { PortChange } from './plan.ts';
+import type { Change } from './change.ts';
 import { buildTransaction } from './transaction.ts';
 import type { SeededChange } from './transaction.ts';
 import type { SwitchView } from './switch-view.ts';
@@ -38,7 +39,7 @@ export interface CommitterOptions {
   /** Told when the ledger could not take a block; the guests are served all the same. */
   readonly onLedgerGap: (error: AgentError) => void;
   /** Told once of every change that the switch has taken, whoever asked for it. */
-  readonly onCommitted: (change: PortChange) => void;
+  readonly onCommitted: (change: Change) => void;
 }
 
 export interface Committed {
@@ -47,7 +48,7 @@ export interface Committed {
 }
 
 interface Request {
-  readonly changes: readonly PortChange[];
+  readonly changes: readonly Change[];
   readonly cause: Cause;
   resolve(committed: Committed): void;
   reject(error: AgentError): void;
@@ -66,7 +67,7 @@ export class Committer {
   }
 
   /** Resolves when the switch's database has the changes; see `waitApplied`. */
-  commit(changes: readonly PortChange[], cause: Cause): Promise<Committed> {
+  commit(changes: readonly Change[], cause: Cause): Promise<Committed> {
     if (changes.length === 0) return Promise.resolve({ nextCfg: null });
     if (this.#queue.length >= queuedRequestsMax) {
       return Promise.reject(
@@ -174,7 +175,7 @@ export class Committer {
     }
   }
 
-  async #transact(changes: readonly PortChange[], blocks: readonly Block[], txn: string): Promise<Committed> {
+  async #transact(changes: readonly Change[], blocks: readonly Block[], txn: string): Promise<Committed> {
     const last = blocks.at(-1);
     const comment = `ovs-port-agent txn ${txn}${last === undefined ? '' : ` ledger ${last.height} ${last.hash}`}`;
     const seeded = changes.map((change, index) => ({ change, seed: blocks[index]?.hash ?? `${txn} ${index}` }));
@@ -220,7 +221,7 @@ export class Committer {
 }
 
 /** What tells two requests for one and the same change. */
-function changeKey(change: PortChange): string {
+function changeKey(change: Change): string {
   switch (change.kind) {
     case 'attach':
       return `attach ${change.wanted.netdev} ${change.wanted.port}`;
@@ -230,5 +231,9 @@ function changeKey(change: PortChange): string {
     case 'replace':
     case 'set':
       return `${change.kind} ${change.row.portUuid} ${change.wanted.port}`;
+    case 'mirror':
+    case 'set-mirror':
+    case 'unmirror':
+      return mirrorChangeKey(change);
   }
 }

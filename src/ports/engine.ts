@@ -34,6 +34,7 @@ import { runPhase } from './lifecycle.ts';
 import { listedPorts, ListingWriter } from './listing.ts';
 import type { ListingOutcome } from './listing.ts';
 import { isOurs } from './marks.ts';
+import { Mirrors } from './mirrors.ts';
 import { portNameOfRow } from './plan.ts';
 import { Policies } from './policies.ts';
 import { everythingNow, patiently, Reconciler } from './reconciler.ts';
@@ -98,6 +99,7 @@ export class PortEngine {
   readonly #bindings: Bindings;
   readonly #policies: Policies;
   readonly #committer: Committer;
+  readonly #mirrors: Mirrors;
   readonly #reconciler: Reconciler;
   readonly #handover: Handover;
   readonly #listing: ListingWriter;
@@ -134,8 +136,15 @@ export class PortEngine {
       committer: this.#committer,
       policies: this.#policies,
     };
+    this.#mirrors = new Mirrors({
+      ...shared,
+      managed: this.#managed,
+      drift: options.drift,
+      findPort: (name) => this.#handover.find(name),
+    });
     this.#reconciler = new Reconciler({
       ...shared,
+      mirrors: this.#mirrors,
       clock,
       managed: this.#managed,
       guestLocks: options.guestLocks,
@@ -208,6 +217,7 @@ export class PortEngine {
     if (touched.ports.size > 0) this.#listing.request();
     if (changes.some(({ table, kind }) => table === 'Bridge' && kind !== 'modify'))
       this.#runner.wake('bridges changed');
+    else if (this.#mirrors.areDue(changes)) this.#runner.wake('mirrors changed');
     else if (this.#bindings.all().some(({ netdev }) => this.#view.byNetdev(netdev) === null))
       this.#runner.wake('switch changed');
   }
@@ -369,7 +379,7 @@ export class PortEngine {
       listing: this.#listing.outcome,
       problems: [...this.#findings.problems],
       unreadable: [...this.#findings.unreadable],
-      policies: this.#policies.problems(),
+      policies: [...this.#policies.problems(), ...this.#findings.mirrorProblems],
     };
   }
 
@@ -381,6 +391,8 @@ export class PortEngine {
   async #listed(done: Promise<PortName>): Promise<PortName> {
     const port = await done;
     this.#listing.request();
+    // No guest's own pass would see it.
+    if (this.#policies.haveMirrors) this.#runner.wake('a port was handed over');
     return port;
   }
 

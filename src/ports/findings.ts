@@ -4,9 +4,12 @@ import type { AgentError } from '../model/errors.ts';
 import type { PortName, Vmid } from '../model/names.ts';
 import { parseGuestPortName } from '../model/naming.ts';
 import type { Recorder } from './contracts.ts';
-import type { Drift, PortChange } from './plan.ts';
+import type { Change } from './change.ts';
+import type { MirrorDrift } from './mirror-plan.ts';
+import type { MirrorResult } from './mirrors.ts';
 import type { PassResult, Scope } from './reconciler.ts';
-import { driftDraft } from './record.ts';
+import type { BlockDraft } from '../ledger/block.ts';
+import { driftDraft, mirrorDriftDraft } from './record.ts';
 import { describeDifferences } from './settings.ts';
 
 export interface FindingEvents {
@@ -28,6 +31,9 @@ export class Findings {
   readonly #unreadable = new Map<Vmid, string>();
   /** Drift that is left as it is and has its block, by port. */
   readonly #reported = new Map<PortName, string>();
+  /** The same of Mirrors, by row. */
+  readonly #reportedMirrors = new Map<string, string>();
+  #mirrorProblems: readonly string[] = [];
 
   constructor(options: FindingsOptions) {
     this.#options = options;
@@ -36,6 +42,11 @@ export class Findings {
   /** Why a port is not as it should be. */
   get problems(): ReadonlyMap<PortName, string> {
     return this.#problems;
+  }
+
+  /** Why something is not mirrored as a policy says. */
+  get mirrorProblems(): readonly string[] {
+    return this.#mirrorProblems;
   }
 
   /** Guests whose configuration cannot be read. */
@@ -51,27 +62,52 @@ export class Findings {
     for (const [port, problem] of result.problems) this.#problems.set(port, problem);
     const found = new Set(result.drift.map(({ wanted }) => wanted.port));
     forget(this.#reported, (port) => covers(scope, port) && !found.has(port));
-    for (const drift of result.drift) this.#report(drift);
+    for (const drift of result.drift) {
+      const { port } = drift.wanted;
+      this.#report(
+        this.#reported,
+        port,
+        port,
+        describeDifferences(drift.differences),
+        driftDraft(drift, this.#options.host),
+      );
+    }
+    this.#keepMirrors(result.mirrors);
+  }
+
+  #keepMirrors({ problems, drift: drifts }: MirrorResult): void {
+    this.#mirrorProblems = problems;
+    const found = new Set(drifts.map(({ row }) => row.uuid));
+    forget(this.#reportedMirrors, (uuid) => !found.has(uuid));
+    for (const drift of drifts) {
+      const draft = mirrorDriftDraft(drift, this.#options.host);
+      this.#report(this.#reportedMirrors, drift.row.uuid, drift.wanted.target, describeMirrorDrift(drift), draft);
+    }
   }
 
   /** A change was made. A repair of drift is told here; its block was written ahead of it. */
-  committed(change: PortChange): void {
-    if (change.kind !== 'set' || !change.drift) return;
-    this.#options.events.drift(change.wanted.port, `${describeDifferences(change.differences)}; put back`);
+  committed(change: Change): void {
+    if (change.kind === 'set' && change.drift) {
+      this.#options.events.drift(change.wanted.port, `${describeDifferences(change.differences)}; put back`);
+    } else if (change.kind === 'set-mirror' && change.drift) {
+      this.#options.events.drift(change.wanted.target, `${describeMirrorDrift(change)}; put back`);
+    }
   }
 
   /** One block and one event, however many passes see it. */
-  #report(drift: Drift): void {
-    const { events, recorder, host } = this.#options;
-    const { port } = drift.wanted;
-    const text = describeDifferences(drift.differences);
-    if (this.#reported.get(port) === text) return;
-    this.#reported.set(port, text);
+  #report<Key>(reported: Map<Key, string>, key: Key, port: PortName, text: string, draft: BlockDraft): void {
+    const { events, recorder } = this.#options;
+    if (reported.get(key) === text) return;
+    reported.set(key, text);
     events.drift(port, `${text}; left as it is`);
-    recorder.append(driftDraft(drift, host)).catch((error: unknown) => {
+    recorder.append(draft).catch((error: unknown) => {
       events.trouble(toAgentError(error));
     });
   }
+}
+
+function describeMirrorDrift({ wanted, differences }: MirrorDrift): string {
+  return `mirror on ${wanted.bridge}: ${describeDifferences(differences)}`;
 }
 
 function covers(scope: Scope, port: PortName): boolean {

@@ -5,6 +5,7 @@
 import type { Block } from '../ledger/block.ts';
 import type { ObservedPort } from '../model/port.ts';
 import { markKeys } from './marks.ts';
+import { insertedMirrorUuid } from './mirror-transaction.ts';
 import { readSetting, settingsDiffer } from './settings.ts';
 import type { SwitchView } from './switch-view.ts';
 import { insertedPortUuid } from './transaction.ts';
@@ -24,6 +25,12 @@ export function landed({ change, seed }: SeededChange, txn: string, view: Switch
     }
     case 'detach':
       return view.byUuid(change.row.portUuid) === null;
+    case 'mirror':
+      return view.mirrorByUuid(insertedMirrorUuid(seed)) !== null;
+    case 'set-mirror':
+      return view.mirrorByUuid(change.row.uuid)?.ids.get(markKeys.txn) === txn;
+    case 'unmirror':
+      return view.mirrorByUuid(change.row.uuid) === null;
     default:
       return change satisfies never;
   }
@@ -31,6 +38,10 @@ export function landed({ change, seed }: SeededChange, txn: string, view: Switch
 
 /** The same, from what a block of an earlier run says. null: the block is no change of ports. */
 export function blockLanded({ category, action, data, hash }: Block, view: SwitchView): boolean | null {
+  if (typeof data['mirror'] === 'string') {
+    const mirror = view.mirrorByUuid(data['mirror']);
+    return action === 'unmirror' ? mirror === null : mirror !== null && mirror.ids.get(markKeys.txn) === data['txn'];
+  }
   const row = typeof data['row'] === 'string' ? view.byUuid(data['row']) : null;
   switch (`${category} ${action}`) {
     case 'port attach':
@@ -41,6 +52,8 @@ export function blockLanded({ category, action, data, hash }: Block, view: Switc
     case 'port set':
     case 'drift repair':
       return isOf(data['txn'], row) || (row !== null && isAsSaid(data['differences'], row));
+    case 'port mirror':
+      return view.mirrorByUuid(insertedMirrorUuid(hash)) !== null;
     case 'port detach':
       return typeof data['row'] === 'string' && row === null;
     default:

@@ -14,12 +14,14 @@ import { wantedOfBinding } from './bindings.ts';
 import type { Bindings } from './bindings.ts';
 import { candidatePorts } from './candidates.ts';
 import type { CandidateOptions } from './candidates.ts';
+import type { Change } from './change.ts';
 import type { Committed, Committer } from './committer.ts';
 import type { Cause, Clock, GuestLocks, Guests, Link, Links } from './contracts.ts';
 import { desiredPorts, netdevsOf } from './desired.ts';
 import type { NicVerdict } from './desired.ts';
 import { Patience } from './patience.ts';
 import { isOurs } from './marks.ts';
+import type { MirrorResult, Mirrors } from './mirrors.ts';
 import { isMarked, planPorts } from './plan.ts';
 import type { Drift, PortChange, PortPlan } from './plan.ts';
 import type { Policies } from './policies.ts';
@@ -62,6 +64,7 @@ export interface ReconcilerOptions {
   readonly drift: 'repair' | 'report';
   readonly namingMode: NamingMode;
   readonly policies: Policies;
+  readonly mirrors: Mirrors;
   readonly candidates: CandidateOptions;
   /** A pass has changed something on the switch. */
   readonly onChanged: () => void;
@@ -73,9 +76,11 @@ export interface PassResult {
   readonly verdicts: ReadonlyMap<Vmid, readonly NicVerdict[]>;
   /** Guests whose configuration could not be read, with the reason; their ports stay as they are. */
   readonly unreadable: ReadonlyMap<Vmid, string>;
-  readonly changes: readonly PortChange[];
+  readonly changes: readonly Change[];
   readonly problems: ReadonlyMap<PortName, string>;
   readonly drift: readonly Drift[];
+  /** Of all guests, whatever the scope. */
+  readonly mirrors: MirrorResult;
   readonly committed: Committed;
 }
 
@@ -140,8 +145,19 @@ export class Reconciler {
     if (scope === 'all') this.#refusals.retain(plan.changes);
     await this.#join(observation, made, committed, scope, problems);
     await this.#name(observation, problems);
-    const { verdicts, unreadable } = observation;
-    const result = { verdicts, unreadable, changes: made, problems, drift: plan.drift, committed };
+    const { verdicts, unreadable, wanted } = observation;
+    const { mirrors } = this.#options;
+    mirrors.note(scope, wanted, unreadable);
+    const mirrored = await mirrors.pass(cause);
+    const result: PassResult = {
+      verdicts,
+      unreadable,
+      changes: [...made, ...mirrored.changes],
+      problems,
+      drift: plan.drift,
+      mirrors: mirrored,
+      committed: later(committed, mirrored),
+    };
     this.#options.onResult(scope, result);
     return result;
   }

@@ -4,8 +4,8 @@ import type { ObservedPort, WantedPort } from '../model/port.ts';
 import { fieldsFingerprint, fingerprintOf, markKeys } from './marks.ts';
 
 /** One column that is not as wanted, spelled as in the schema; values as a person reads them. */
-export interface Difference {
-  readonly column: 'tag' | 'trunks' | 'vlan_mode';
+export interface Difference<Column extends string = 'tag' | 'trunks' | 'vlan_mode'> {
+  readonly column: Column;
   readonly wanted: string;
   readonly got: string;
 }
@@ -49,7 +49,7 @@ export function isReconfigured(wanted: WantedPort, row: ObservedPort): boolean {
 }
 
 /** `tag: wanted 10, got 20; trunks: wanted none, got 30,40` */
-export function describeDifferences(differences: readonly Difference[]): string {
+export function describeDifferences(differences: readonly Difference<string>[]): string {
   return differences.map(({ column, wanted, got }) => `${column}: wanted ${wanted}, got ${got}`).join('; ');
 }
 

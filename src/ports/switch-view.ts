@@ -4,6 +4,7 @@
  */
 import { parseGuestNetdev } from '../model/guest.ts';
 import type { BridgeName, Vmid } from '../model/names.ts';
+import type { ObservedMirror } from '../model/mirror.ts';
 import type { ObservedPort } from '../model/port.ts';
 import type { ReplicaReader, RowChange } from '../ovsdb/replica.ts';
 import { foreignColumnsOf, foreignPortColumns } from './foreign-columns.ts';
@@ -12,7 +13,12 @@ import { markKeys, ownerMark } from './marks.ts';
 /** Tables and columns that the engine reads, with the values they have when a schema lacks them. */
 export const switchTables = {
   Open_vSwitch: { cur_cfg: 0, next_cfg: 0, ovs_version: null as string | null },
-  Bridge: { name: '', ports: new Set<string>() as ReadonlySet<string>, datapath_type: '' },
+  Bridge: {
+    name: '',
+    ports: new Set<string>() as ReadonlySet<string>,
+    mirrors: new Set<string>() as ReadonlySet<string>,
+    datapath_type: '',
+  },
   Port: {
     name: '',
     interfaces: new Set<string>() as ReadonlySet<string>,
@@ -26,6 +32,16 @@ export const switchTables = {
     name: '',
     ofport: null as number | null,
     error: null as string | null,
+    external_ids: new Map<string, string>() as ReadonlyMap<string, string>,
+  },
+  Mirror: {
+    name: '',
+    select_all: false as boolean,
+    select_src_port: new Set<string>() as ReadonlySet<string>,
+    select_dst_port: new Set<string>() as ReadonlySet<string>,
+    select_vlan: new Set<number>() as ReadonlySet<number>,
+    output_port: null as string | null,
+    output_vlan: null as number | null,
     external_ids: new Map<string, string>() as ReadonlyMap<string, string>,
   },
 };
@@ -188,6 +204,37 @@ export class SwitchView {
     return null;
   }
 
+  /** Every Mirror of these bridges, whoever made it. */
+  mirrorsOn(bridges: ReadonlySet<string>): ObservedMirror[] {
+    return [...this.#reader().table('Bridge').values()].flatMap(({ name, mirrors }) =>
+      bridges.has(name) ? [...mirrors].flatMap((uuid) => this.#observeMirror(uuid, name as BridgeName) ?? []) : [],
+    );
+  }
+
+  mirrorByUuid(uuid: string): ObservedMirror | null {
+    for (const bridge of this.#reader().table('Bridge').values()) {
+      if (bridge.mirrors.has(uuid)) return this.#observeMirror(uuid, bridge.name as BridgeName);
+    }
+    return null;
+  }
+
+  #observeMirror(uuid: string, bridge: BridgeName): ObservedMirror | null {
+    const row = this.#reader().table('Mirror').get(uuid);
+    if (row === undefined) return null;
+    return {
+      uuid,
+      name: row.name,
+      bridge,
+      selectAll: row.select_all,
+      selectSrcPort: [...row.select_src_port].sort(),
+      selectDstPort: [...row.select_dst_port].sort(),
+      selectVlan: [...row.select_vlan].sort((a, b) => a - b),
+      outputPort: row.output_port,
+      outputVlan: row.output_vlan,
+      ids: row.external_ids,
+    };
+  }
+
   #observe(portUuid: string, bridge: BridgeName): ObservedPort | null {
     const port = this.#reader().table('Port').get(portUuid);
     const [interfaceUuid, another] = port?.interfaces ?? [];
@@ -219,7 +266,7 @@ function vmidOfRow(row: SwitchTables['Port']): Vmid | null {
   return marked !== undefined && /^[1-9][0-9]{2,8}$/.test(marked) ? (Number(marked) as Vmid) : null;
 }
 
-function isTable<Name extends keyof SwitchTables>(
+export function isTable<Name extends keyof SwitchTables>(
   change: SwitchChange,
   name: Name,
 ): change is RowChange<SwitchTables, Name> & SwitchChange {

@@ -5,6 +5,8 @@ import type { Operation, Row, UuidAtom, Value } from '../ovsdb/wire.ts';
 import { withoutForeignColumns } from './foreign-columns.ts';
 import { setMarks, waitForRow } from './guarded-operations.ts';
 import { fieldsFingerprint, interfaceMarks, markKeys, portMarks } from './marks.ts';
+import type { Change } from './change.ts';
+import { mirrorOperations } from './mirror-transaction.ts';
 import type { PortChange } from './plan.ts';
 import { uuidV5 } from './uuid-v5.ts';
 
@@ -20,7 +22,7 @@ export interface TransactionContext {
 
 /** A change with the seed of the UUIDs it would insert: the hash of the block that was written ahead for it. */
 export interface SeededChange {
-  readonly change: PortChange;
+  readonly change: Change;
   readonly seed: string;
 }
 
@@ -53,6 +55,11 @@ export function buildTransaction(
         break;
       case 'detach':
         operations.push(...detach(change));
+        break;
+      case 'mirror':
+      case 'set-mirror':
+      case 'unmirror':
+        operations.push(...mirrorOperations(change, seed, context.txn));
         break;
       default:
         change satisfies never;

@@ -222,6 +222,7 @@ function fixedEngine(views: readonly PortView[], guestOf: (vmid: Vmid) => Guest 
         changes: [],
         problems: new Map(),
         drift: [],
+        mirrors: { changes: [], problems: [], drift: [], nextCfg: null },
         committed: { nextCfg: null },
       }),
     addPort: (netdev) => Promise.resolve(portOfDevice(netdev)),

@@ -57,6 +57,7 @@ export class MemorySwitch {
     Bridge: new Map(),
     Port: new Map(),
     Interface: new Map(),
+    Mirror: new Map(),
   };
   #count = 0;
   #isBusy = false;
@@ -78,7 +79,7 @@ export class MemorySwitch {
 
   addBridge(name: string): void {
     const uuid = this.#newUuid();
-    this.#rows.Bridge.set(uuid, { name, ports: new Set(), datapath_type: '' });
+    this.#rows.Bridge.set(uuid, { name, ports: new Set(), mirrors: new Set(), datapath_type: '' });
     this.#emit([{ table: 'Bridge', uuid, kind: 'insert', row: this.#rows.Bridge.get(uuid)! }]);
   }
 

@@ -18,7 +18,19 @@ const ledgerPath = '/var/lib/ovs-port-agent/ledger.jsonl';
 const pages = ['README.md', 'CONTRIBUTING.md', 'docs/operations.md', 'docs/ledger.md'];
 
 /** Programs of others that the documents call; their output is not compared. */
-const foreignPrograms = ['apt-get', 'cp', 'ip', 'journalctl', 'mv', 'npm', 'npx', 'pct', 'qm', 'systemctl'];
+const foreignPrograms = [
+  'ovs-vsctl',
+  'apt-get',
+  'cp',
+  'ip',
+  'journalctl',
+  'mv',
+  'npm',
+  'npx',
+  'pct',
+  'qm',
+  'systemctl',
+];
 /** Commands of ours that answer without the service: run as a user would, from dist/. */
 const isServiceFree = (args: readonly string[]): boolean =>
   ['ls', 'usage', 'name', '--version', '--help'].includes(args[0] ?? '') ||

@@ -5,6 +5,7 @@ import { AgentError } from '../../src/model/errors.ts';
 import type { Recorder } from '../../src/ports/contracts.ts';
 import { Committer } from '../../src/ports/committer.ts';
 import type { Committed } from '../../src/ports/committer.ts';
+import type { Change } from '../../src/ports/change.ts';
 import type { PortChange } from '../../src/ports/plan.ts';
 import { SwitchView } from '../../src/ports/switch-view.ts';
 import { FakeClock, settled } from '../support/fake-clock.ts';
@@ -21,7 +22,7 @@ async function start(options: { recorder?: Recorder } = {}) {
   const view = new SwitchView(() => ovs.reader);
   const ledger = await openLedger(new MemoryLedgerStore());
   const gaps: AgentError[] = [];
-  const told: PortChange[] = [];
+  const told: Change[] = [];
   let txns = 0;
   const committer = new Committer({
     switch: ovs,

@@ -19,7 +19,7 @@ const restarts = 5000;
 const quickRestarts = 200;
 const quarters = 4;
 /** Guests that restart together; each once a turn. */
-const together = 20;
+const together = 25;
 /** A device Proxmox VE does not know loses its port once in so many turns. */
 const driftEvery = 10;
 const netdev = 'box0';
@@ -32,7 +32,7 @@ export const dayBenchmark: Benchmark = {
   run: ({ signal, progress, isQuick }) =>
     withCleanup(async (later) => {
       const nodeArguments = ['--expose-gc', '--import', resolve('bench/heap-reporter.mjs')];
-      const node = await startPrivateNode({ later, devices: 'own', hasVswitchd: false, nodeArguments });
+      const node = await startPrivateNode({ later, devices: 'own', nodeArguments });
       await node.addGuests(guests);
       await node.devices.addForeign(netdev);
       const service = await node.startService();

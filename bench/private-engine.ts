@@ -64,6 +64,7 @@ export async function startPrivateEngine(later: Later, endpoint: string): Promis
     tables: switchTables,
     lock: switchLock,
   });
+  const told = new Set<string>();
   const engine = new PortEngine({
     switch: client,
     replica: () => client.replica,
@@ -98,8 +99,11 @@ export async function startPrivateEngine(later: Later, endpoint: string): Promis
       portRemoved: () => undefined,
       portChanged: () => undefined,
       drift: () => undefined,
-      // A figure of an engine in trouble would say nothing; while everything is ended it may well be.
-      trouble: (error) => process.stderr.write(`bench: the engine: ${messageOf(error)}\n`),
+      trouble: (error) => {
+        // Of an engine in trouble a figure says little; that it is, once is enough to say.
+        if (!told.has(error.message)) process.stderr.write(`bench: the engine: ${messageOf(error)}\n`);
+        told.add(error.message);
+      },
     },
   });
   later(() => engine.stop());

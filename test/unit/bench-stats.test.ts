@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { differenceOf, interleave, median, quantile, ratioOf, summarise } from '../../bench/measure.ts';
+import { isFailure, resultOf } from '../../bench/benchmark.ts';
+import type { Goal, ResultInput } from '../../bench/benchmark.ts';
+import {
+  differenceOf,
+  growthExponent,
+  inRoundsOf,
+  interleave,
+  median,
+  quantile,
+  ratioOf,
+  summarise,
+} from '../../bench/measure.ts';
 
 const someSamples = fc.array(fc.integer({ min: -1_000_000, max: 1_000_000 }), { minLength: 1, maxLength: 300 });
 const rested = () => Promise.resolve();
@@ -78,7 +89,81 @@ describe('the figures of a benchmark', () => {
   });
 });
 
+describe('the growth of figures', () => {
+  it('has the exponent that the figures were made with, whatever one of them costs', () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: 0.1, max: 3, noNaN: true }),
+        fc.double({ min: 0.01, max: 99, noNaN: true }),
+        (power, each) => {
+          const points = [100, 1000, 2500, 5000].map((size) => [size, each * size ** power] as const);
+          assert.ok(Math.abs(growthExponent(points) - power) < 1e-9);
+        },
+      ),
+    );
+  });
+
+  it('cannot be told from one size', () => {
+    assert.throws(() => growthExponent([[100, 1]]), /different sizes/);
+  });
+});
+
+describe('the target of a benchmark', () => {
+  const result = (target: Goal, rival: ResultInput['rival']) =>
+    resultOf({
+      name: 'a',
+      clock: 'applied',
+      unit: 'ms',
+      warmUpRounds: 0,
+      subject: { what: 'subject', samples: [10, 10, 10] },
+      rival,
+      target,
+    });
+  const rival = { what: 'rival', samples: [30, 30, 30] };
+
+  it('of a speed-up is met when the rival takes at least so many times as much', () => {
+    assert.equal(result({ kind: 'speed-up', atLeast: 3 }, rival).target.met, true);
+    const slower = result({ kind: 'speed-up', atLeast: 3.1 }, rival);
+    assert.equal(slower.target.met, false);
+    assert.equal(slower.target.comparison?.ofMedians, 3);
+    assert.equal(isFailure(slower), true);
+  });
+
+  it('of a ratio or a difference is met when the subject takes no more', () => {
+    assert.equal(result({ kind: 'ratio', atMost: 0.34 }, rival).target.met, true);
+    assert.equal(result({ kind: 'ratio', atMost: 0.33 }, rival).target.met, false);
+    assert.equal(result({ kind: 'difference', atMost: -20 }, rival).target.met, true);
+    assert.equal(result({ kind: 'difference', atMost: -21 }, rival).target.met, false);
+  });
+
+  it('in milliseconds is said to be missed and is no failure', () => {
+    assert.equal(result({ kind: 'time', atMost: 10 }, null).target.met, true);
+    const late = result({ kind: 'time', atMost: 9 }, null);
+    assert.equal(late.target.met, false);
+    assert.equal(late.target.comparison, null);
+    assert.equal(isFailure(late), false);
+  });
+
+  it('is nothing without a rival, unless it is a time', () => {
+    assert.throws(() => result({ kind: 'ratio', atMost: 1 }, null), /nothing to be compared with/);
+  });
+});
+
 describe('the rounds of a benchmark', () => {
+  it('pass over a slow side, which comes in every so many and in none to warm up', async () => {
+    const roundsOf: number[] = [];
+    const [quick = [], slow = []] = await interleave(
+      [
+        { name: 'quick', sample: (round: number) => round },
+        { name: 'slow', every: 3, sample: (round: number) => roundsOf.push(round) },
+      ],
+      { rounds: 7, warmUpRounds: 2, rest: rested, signal: new AbortController().signal },
+    );
+    assert.deepEqual(roundsOf, [0, 3, 6]);
+    assert.equal(slow.length, 3);
+    assert.deepEqual(inRoundsOf(3, quick), [0, 3, 6]);
+  });
+
   it('take turns, rest after each sample and throw away the warm-up', async () => {
     const order: string[] = [];
     const side = (name: string, factor: number) => ({

@@ -1,5 +1,5 @@
 /**
- * Guests that start together, end to end: `hooks/ovs-port-agent` for each, as many at a time as Proxmox VE works on, against
+ * Guests that start together, end to end: `hooks/ovs-port-agent` for each, some at a time, against
  * as many times Proxmox VE's three forks.
  */
 import { resolve } from 'node:path';
@@ -21,7 +21,7 @@ import type { Plugger, StormRow } from './storm-sides.ts';
 
 const levels = [0, 200, 1000] as const;
 const storm = vmidsFrom(100, 100);
-/** `max_workers` of Proxmox VE when nobody has set it. */
+/** Of both sides. With all at once the forks would overrun `ovsdb-server`'s listen queue and fail. */
 const atATime = 4;
 const atLeast = 5;
 const rounds = 5;

@@ -23,6 +23,7 @@ import type { Config } from './model/config.ts';
 import { parsePhase } from './model/lifecycle.ts';
 import { parseGuestUnit } from './model/guest.ts';
 import { parseVmid } from './model/names.ts';
+import { GuestControl } from './node/guest-control.ts';
 import { OvsdbClient } from './ovsdb/client.ts';
 import { BindingsFile } from './platform/bindings-file.ts';
 import { readConfigFile } from './platform/config-file.ts';
@@ -33,6 +34,7 @@ import { watchFiles } from './platform/file-watch.ts';
 import { acquireFlock } from './platform/flock.ts';
 import { GuestLocks } from './platform/guest-locks.ts';
 import { GuestFiles, readClusterName } from './platform/guest-files.ts';
+import { hostFiles } from './platform/host-files.ts';
 import { InterfacesFile } from './platform/interfaces-file.ts';
 import { openLedgerFile } from './platform/ledger-file.ts';
 import { loadOrCreateKey } from './platform/ledger-key-file.ts';
@@ -41,6 +43,7 @@ import { createLog, OnceLog } from './platform/log.ts';
 import type { Log } from './platform/log.ts';
 import { ovsdbRemotes, ovsdbTlsFiles } from './platform/ovsdb-socket.ts';
 import { drainSpool } from './platform/spool.ts';
+import { TaskOutputFiles } from './platform/task-outputs.ts';
 import { systemTimers, wallClockMs } from './platform/timers.ts';
 import { startWatchdog } from './platform/watchdog.ts';
 import type { Recorder } from './ports/contracts.ts';
@@ -50,6 +53,7 @@ import { switchLock } from './ports/transaction.ts';
 import { txnNames } from './ports/txn-name.ts';
 import { parseGuestConfig } from './proxmox/guest-config.ts';
 import { Systemd } from './systemd1/systemd.ts';
+import { TaskRunner } from './systemd1/task.ts';
 
 export interface ServeOptions {
   /** Configuration file; null: the default one, if it is there. */
@@ -66,6 +70,8 @@ const busDeadlineMs = 10_000;
 /** From a signal to the end of the process. systemd would wait 90 s. */
 const stopDeadlineMs = 5000;
 const spoolIntervalMs = 60_000;
+/** Where systemd writes what transient units print. */
+const tasksFolder = '/run/ovs-port-agent/tasks';
 
 const version = process.env['OVS_PORT_AGENT_VERSION'] ?? '0.0.0';
 
@@ -124,9 +130,9 @@ async function run(
   try {
     const { ledger, ledgerLost, recorder } = await openLedger(context);
     const face = new Face(ledger);
-    const { engine, service, connectSwitch, start } = await wireEngine(context, ledger, recorder, face);
+    const { engine, parts, connectSwitch, start } = await wireEngine(context, ledger, recorder, face);
     await connectSwitch();
-    await serveOnBus(context, service, face);
+    await serveOnBus(context, parts, recorder, face);
     await start();
     keepWatch(context, engine, ledger);
     log('info', `ovs-port-agent ${version} serves ${busName}; managed bridges: ${options.config.bridges.join(', ')}`);
@@ -205,7 +211,7 @@ async function wireEngine(
   ledger: Ledger,
   recorder: Recorder,
   face: Face,
-): Promise<{ engine: PortEngine; service: Service; connectSwitch: () => Promise<void>; start: () => Promise<void> }> {
+): Promise<{ engine: PortEngine; parts: OffBus; connectSwitch: () => Promise<void>; start: () => Promise<void> }> {
   const { config, node, log, troubles, closers } = context;
   const cluster = await readClusterName(config.pve_dir, node);
   const { ledgerKey, problems: keyProblems } = await openLedgerKey(context, cluster);
@@ -289,7 +295,7 @@ async function wireEngine(
   closers.push(() => {
     monitor.close();
   });
-  const service: Service = {
+  const parts: OffBus = {
     version,
     node,
     engine,
@@ -309,7 +315,7 @@ async function wireEngine(
     context.isRunning = true;
     void recordRun(context, ledger, 'start');
   };
-  return { engine, service, connectSwitch, start };
+  return { engine, parts, connectSwitch, start };
 }
 
 /** The service's signals, once there is a bus to send them on. */
@@ -323,11 +329,11 @@ class Face {
   }
 }
 
-async function serveOnBus(
-  { config, bus: address, log, stopSignal, closers }: Context,
-  service: Service,
-  face: Face,
-): Promise<void> {
+/** The service without what needs the bus. */
+type OffBus = Omit<Service, 'guests'>;
+
+async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, face: Face): Promise<void> {
+  const { config, bus: address, log, stopSignal, closers } = context;
   const bus = await Bus.connect(
     {
       address: address ?? config.bus ?? systemBusAddress(process.env),
@@ -345,7 +351,8 @@ async function serveOnBus(
     bus.close();
   });
   const systemd = new Systemd({ bus, clock: systemTimers, onState: systemdStateLog(log) });
-  hearUnits(systemd, service.engine, log);
+  hearUnits(systemd, parts.engine, log);
+  const service: Service = { ...parts, guests: wireGuestControl(context, parts, recorder, systemd, face) };
   const authorise = authoriseByUid(process.getuid?.() ?? 0);
   const served = portAgentObject(service, authorise);
   bus.serve(
@@ -361,6 +368,28 @@ async function serveOnBus(
   );
   await bus.ownName(busName);
   face.emitter = createEmitter(bus, objectPath, served);
+}
+
+function wireGuestControl(
+  { config, node }: Context,
+  { engine }: OffBus,
+  recorder: Recorder,
+  systemd: Systemd,
+  face: Face,
+): GuestControl {
+  return new GuestControl({
+    files: hostFiles,
+    paths: { pveDir: config.pve_dir, lxcDir: config.lxc_dir },
+    units: systemd,
+    tasks: new TaskRunner(systemd, new TaskOutputFiles(tasksFolder), systemTimers),
+    api: null,
+    locks: new GuestLocks(config.lock_dir),
+    ports: engine,
+    recorder,
+    clock: systemTimers,
+    node,
+    onProgress: (vmid, line) => face.emitter?.signal('GuestProgress', [vmid, line]),
+  });
 }
 
 /** Changes of guests' units wake the reconciler. Nothing waits for it: without systemd the other events remain. */

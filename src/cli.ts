@@ -18,13 +18,18 @@ const connectDeadlineMs = 5_000;
 
 const open: { connection?: BusConnection } = {};
 
+async function connect(): Promise<BusConnection> {
+  open.connection ??= await BusConnection.connect(systemBusAddress(process.env), { deadlineMs: connectDeadlineMs });
+  return open.connection;
+}
+
 const environment: Environment = {
-  async call(member, signature, body) {
+  async call(member, signature, body, deadlineMs = callDeadlineMs) {
     try {
-      open.connection ??= await BusConnection.connect(systemBusAddress(process.env), { deadlineMs: connectDeadlineMs });
-      return await open.connection.call(
+      const connection = await connect();
+      return await connection.call(
         { destination: busName, path: objectPath, interface: busName, member, signature, body },
-        { deadlineMs: callDeadlineMs },
+        { deadlineMs },
       );
     } catch (thrown) {
       const error = toAgentError(thrown);
@@ -35,6 +40,12 @@ const environment: Environment = {
         { cause: error },
       );
     }
+  },
+  async listen(member, handler) {
+    const connection = await connect();
+    await connection.addMatch({ sender: busName, path: objectPath, interface: busName, member }, ({ body }) => {
+      handler(body);
+    });
   },
   async serve(options) {
     // The service makes much short-lived text and keeps little. Left alone, V8 lets its young generation and the garbage
@@ -59,6 +70,7 @@ const environment: Environment = {
     process.stderr.write(`${line}\n`);
   },
   isTerminal: process.stdout.isTTY,
+  showsProgress: process.stderr.isTTY,
   unicode: /utf-?8/i.test(process.env['LC_ALL'] ?? process.env['LC_CTYPE'] ?? process.env['LANG'] ?? ''),
   colors: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
   node: hostname().split('.')[0] ?? 'localhost',

@@ -2,9 +2,11 @@
 import { parseBridgeName, parseContainerName, parseNetdevName, parseVmid } from '../model/names.ts';
 import { AgentError } from '../model/errors.ts';
 import { ownerOfRow } from '../ports/owner-text.ts';
+import type { GuestAction } from '../node/contracts.ts';
 import type { Cause } from '../ports/contracts.ts';
 import type { PortView } from '../ports/engine.ts';
 import type { Parameters } from '../resources/schema.ts';
+import { guestTimeoutDefault } from '../resources/table.ts';
 import type { HandlerName } from '../resources/table.ts';
 import type { Service } from './service.ts';
 import { statusOf } from './status.ts';
@@ -49,6 +51,11 @@ export const handlers: Readonly<Record<HandlerName, Handler>> = {
   },
   'ports.delete': (service, { parameters, cause }) => service.engine.removePort(String(parameters['port']), cause),
 
+  'guests.start': controlGuest('start'),
+  'guests.stop': controlGuest('stop'),
+  'guests.shutdown': controlGuest('shutdown'),
+  'guests.reboot': controlGuest('reboot'),
+
   'state.get': (service) => Promise.resolve({ net: netState(service) }),
   'state.plugin': (service, { parameters }) => {
     // The older tool's name for it.
@@ -83,6 +90,21 @@ export const handlers: Readonly<Record<HandlerName, Handler>> = {
 
 export function describeBad(bad: { height: number; offset: number; reason: string }): string {
   return `block ${bad.height} at byte ${bad.offset}: ${bad.reason}`;
+}
+
+function controlGuest(action: GuestAction): Handler {
+  return async ({ guests }, { parameters, cause, signal }) => {
+    const { vmid, timeout = guestTimeoutDefault } = parameters;
+    const request = { action, timeoutMs: Number(timeout) * 1000, cause, signal };
+    const { guest, state, changed, way, reasons, ports } = await guests.control(parseVmid(Number(vmid)), request);
+    return {
+      guest,
+      action,
+      state,
+      changed,
+      ...definedOnly({ way, reasons: reasons.length === 0 ? null : reasons, ports }),
+    };
+  };
 }
 
 function portEntry(service: Service, { port, row, problem }: PortView): Record<string, unknown> {

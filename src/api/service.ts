@@ -1,6 +1,7 @@
 /** What the handlers stand on. `agent.ts` hands it in. */
 import type { Ledger } from '../ledger/ledger.ts';
 import type { SignerKey } from '../ledger/tlog/key.ts';
+import type { GuestControl } from '../node/guest-control.ts';
 import type { PortEngine } from '../ports/engine.ts';
 
 export interface Service {
@@ -11,6 +12,7 @@ export interface Service {
   readonly ledger: Ledger;
   /** null when it could not be read; `notices` says why. */
   readonly ledgerKey: SignerKey | null;
+  readonly guests: Pick<GuestControl, 'control'>;
   /** Problems that no module of the engine knows: configuration, guests' files. */
   readonly notices: () => readonly string[];
 }

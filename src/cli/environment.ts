@@ -1,8 +1,10 @@
 /** What the command asks of the outside. `src/cli.ts` hands it in. */
 
 export interface Environment {
-  /** Calls a D-Bus method of the service. Rejects with an `AgentError`. */
-  call(member: string, signature: string, body: readonly unknown[]): Promise<readonly unknown[]>;
+  /** Calls a D-Bus method of the service. Rejects with an `AgentError`, with `Timeout` after 25 s or after `deadlineMs`. */
+  call(member: string, signature: string, body: readonly unknown[], deadlineMs?: number): Promise<readonly unknown[]>;
+  /** Hears a signal of the service from now on. */
+  listen(member: string, handler: (body: readonly unknown[]) => void): Promise<void>;
   /** Runs the service in the foreground; resolves with its exit code. */
   serve(options: { config: string | null; bus: string | null }): Promise<number>;
   /** A ledger file as chunks, for verification without the service. */
@@ -13,6 +15,8 @@ export interface Environment {
   complain(line: string): void;
   /** Standard output is a terminal. */
   readonly isTerminal: boolean;
+  /** Standard error is one: whoever waits there wants to see that something goes on. */
+  readonly showsProgress: boolean;
   /** The locale is UTF-8. */
   readonly unicode: boolean;
   readonly colors: boolean;

@@ -9,6 +9,8 @@ import * as commands from './commands.ts';
 import { completionScript, shells } from './completion/script.ts';
 import type { Shell } from './completion/script.ts';
 import type { Environment } from './environment.ts';
+import { controlGuest } from './guest-commands.ts';
+import type { GuestVerb } from './guest-commands.ts';
 import { outputFormats } from './output.ts';
 import type { OutputFormat, OutputOptions } from './output.ts';
 import { runLs, runUsage, runVerb } from './resource-commands.ts';
@@ -119,6 +121,7 @@ export function buildProgram(env: Environment, finish: (code: number) => void): 
     done,
     finish,
   );
+  addGuest(env, add('guest', 'Starts and ends guests.', ['guest start 100', 'guest shutdown 100 --timeout 120']), done);
   addVerbs(env, add, done, finish);
 
   add('serve', 'Runs the service in the foreground.', [
@@ -140,6 +143,39 @@ export function buildProgram(env: Environment, finish: (code: number) => void): 
       finish(0);
     });
   return program;
+}
+
+const guestVerbs: Readonly<Record<GuestVerb, readonly [description: string, timeout: string, shown: string[]]>> = {
+  start: [
+    'Starts a guest and waits until it runs and has its ports: through systemd where that is all it takes.',
+    'how long it may take to run',
+    ['guest start 100', 'guest start 100 --timeout 300 --output-format json'],
+  ],
+  stop: ['Ends a guest at once, as pulling the plug does.', 'how long that may take', ['guest stop 100']],
+  shutdown: [
+    'Asks a guest to shut down. One that does not in time goes on running, and the exit code is 11.',
+    'how long it may take',
+    ['guest shutdown 100', 'guest shutdown 100 --timeout 300 || ovs-port-agent guest stop 100'],
+  ],
+  reboot: [
+    'Shuts a guest down and starts it again, with its pending changes.',
+    'how long the shutdown may take',
+    ['guest reboot 100 --timeout 120'],
+  ],
+};
+
+function addGuest(env: Environment, guest: Command, done: (action: Promise<number>) => Promise<void>): void {
+  for (const [verb, [description, timeout, shown]] of Object.entries(guestVerbs) as [
+    GuestVerb,
+    (typeof guestVerbs)[GuestVerb],
+  ][]) {
+    withFormat(guest.command(`${verb} <vmid>`).description(description))
+      .option('--timeout <seconds>', `${timeout}; 60 when not given`, wholeNumber)
+      .addHelpText('after', examples(shown))
+      .action((vmid: string, flags: FormatFlags & { timeout?: number }) =>
+        done(controlGuest(env, verb, vmid, flags.timeout ?? null, outputOptions(env, flags))),
+      );
+  }
 }
 
 function addLedger(

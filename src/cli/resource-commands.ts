@@ -2,7 +2,7 @@
 import { AgentError } from '../model/errors.ts';
 import { childrenOf, findResource, noSuchResource, normalisePath, prepareCall } from '../resources/lookup.ts';
 import { ParameterError } from '../resources/schema.ts';
-import { verbs } from '../resources/table.ts';
+import { guestTimeoutDefault, verbs } from '../resources/table.ts';
 import type { Verb } from '../resources/table.ts';
 import { shortUsage, usageOf } from '../resources/usage.ts';
 import type { Environment } from './environment.ts';
@@ -49,8 +49,18 @@ export async function callVerb(
   // Parameters of the path are in the path; the service would take them twice otherwise.
   const inPath = new Set(Object.keys(findResource(path)?.pathParameters ?? {}));
   const body = Object.fromEntries(Object.entries(input).filter(([name]) => !inPath.has(name)));
-  const [json] = await env.call('Call', 'sss', [verb, path, JSON.stringify(body)]);
+  const [json] = await env.call('Call', 'sss', [verb, path, JSON.stringify(body)], waitMsOf(verb, path, input));
   return JSON.parse(String(json));
+}
+
+/** Beyond what the caller gives the service: for what surrounds the wait itself. */
+const timeoutMarginMs = 90_000;
+
+/** Of a call that takes a `timeout`; of any other, what every call gets. */
+function waitMsOf(verb: Verb, path: string, input: Readonly<Record<string, unknown>>): number | undefined {
+  const method = findResource(path)?.resource.methods[verb];
+  if (method === undefined || !Object.hasOwn(method.parameters, 'timeout')) return undefined;
+  return Number(input['timeout'] ?? guestTimeoutDefault) * 1000 + timeoutMarginMs;
 }
 
 /** `Drwcd        name`: D has children, then the verbs get, set, create, delete. */

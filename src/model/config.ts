@@ -35,6 +35,7 @@ const schema = z.strictObject({
   managed_block_tag: markerText.default('ovs-port-agent').describe('name in the markers and comments of that block'),
   pve_dir: absolutePath.default('/etc/pve').describe('cluster file system of Proxmox VE'),
   lock_dir: absolutePath.default('/run/lock').describe('where Proxmox VE keeps the locks of guests'),
+  lxc_dir: absolutePath.default('/var/lib/lxc').describe('where LXC keeps the configurations of containers'),
   drift: z
     .enum(['repair', 'report'])
     .default('repair')

@@ -273,6 +273,22 @@ export class PortEngine {
     }
   }
 
+  /** A guest has started or ended, as somebody saw who is no hookscript. Answers in words, whatever is in the way. */
+  async applyGuest(vmid: Vmid, phase: 'post-start' | 'post-stop', cause: Cause): Promise<string> {
+    try {
+      return await this.#runPhase(vmid, phase, cause);
+    } catch (error) {
+      this.#unitHints.changed(vmid);
+      return `guest ${vmid}: ${toAgentError(error).message}; ovs-port-agent tries again by itself`;
+    }
+  }
+
+  /** A change was made that the ledger could not take. */
+  noteLedgerGap(error: AgentError): void {
+    this.#committer.gap.note(1, error);
+    this.#options.events.trouble(error);
+  }
+
   async #runPhase(vmid: Vmid, phase: Phase, cause: Cause): Promise<string> {
     await this.#committer.waitForSwitch(switchDeadlineMs);
     return runPhase(

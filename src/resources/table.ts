@@ -55,6 +55,35 @@ const blockProperties = {
   data: { type: 'object', description: 'What.', optional: true },
 } as const;
 
+/** In seconds. A caller waits for a minute and a half more, for the tools and for the guest's state. */
+export const guestTimeoutDefault = 60;
+const guestTimeoutMax = 600;
+const controlResult = {
+  type: 'object',
+  properties: {
+    guest: { type: 'string', description: 'Kind and number, such as CT 100.' },
+    action: { type: 'string', description: 'start, stop, shutdown or reboot.' },
+    state: { type: 'string', description: 'running or stopped, as the guest is now.' },
+    changed: { type: 'boolean', description: 'Whether anything had to be done.' },
+    way: { type: 'string', description: 'systemd, api, or the tool that did it.', optional: true },
+    reasons: { type: 'array', description: 'Why not through systemd.', optional: true },
+    ports: { type: 'string', description: 'What became of its ports.', optional: true },
+  },
+} as const;
+const vmidInPath = {
+  vmid: { type: 'integer', description: 'Number of the guest.', minimum: 100, maximum: 999_999_999 },
+} as const;
+const guestTimeout = (description: string) =>
+  ({
+    timeout: {
+      type: 'integer',
+      description: `${description}, in seconds; ${guestTimeoutDefault} when not given.`,
+      minimum: 1,
+      maximum: guestTimeoutMax,
+      optional: true,
+    },
+  }) as const;
+
 export const resourceTable = [
   {
     path: '/version',
@@ -169,6 +198,58 @@ export const resourceTable = [
         description: 'Unplugs a port that was created here; never a foreign one, never that of a running guest.',
         parameters: {},
         returns: { type: 'string' },
+      },
+    },
+  },
+  {
+    path: '/guests/{vmid}/status/start',
+    pathParameters: vmidInPath,
+    methods: {
+      create: {
+        handler: 'guests.start',
+        privilege: 'guests',
+        description: 'Starts a guest and waits until it runs and has its ports.',
+        parameters: guestTimeout('How long it may take to run'),
+        returns: controlResult,
+      },
+    },
+  },
+  {
+    path: '/guests/{vmid}/status/stop',
+    pathParameters: vmidInPath,
+    methods: {
+      create: {
+        handler: 'guests.stop',
+        privilege: 'guests',
+        description: 'Ends a guest at once, as pulling the plug does.',
+        parameters: guestTimeout('How long that may take'),
+        returns: controlResult,
+      },
+    },
+  },
+  {
+    path: '/guests/{vmid}/status/shutdown',
+    pathParameters: vmidInPath,
+    methods: {
+      create: {
+        handler: 'guests.shutdown',
+        privilege: 'guests',
+        description: 'Asks a guest to shut down; one that does not in time goes on running.',
+        parameters: guestTimeout('How long it may take'),
+        returns: controlResult,
+      },
+    },
+  },
+  {
+    path: '/guests/{vmid}/status/reboot',
+    pathParameters: vmidInPath,
+    methods: {
+      create: {
+        handler: 'guests.reboot',
+        privilege: 'guests',
+        description: 'Shuts a guest down and starts it again, with its pending changes.',
+        parameters: guestTimeout('How long the shutdown may take'),
+        returns: controlResult,
       },
     },
   },

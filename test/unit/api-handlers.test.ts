@@ -30,6 +30,7 @@ async function start(notices: readonly string[] = [], ledgerKey: Service['ledger
   world.ovs.plug({ bridge: 'ovsbr1', row: 'eth0' });
   await world.engine.start();
   for (let turn = 0; turn < 60; turn++) await world.clock.advance(0);
+  const controlled: unknown[] = [];
   const service: Service = {
     version: '1.2.3',
     node: 'pve1',
@@ -37,6 +38,22 @@ async function start(notices: readonly string[] = [], ledgerKey: Service['ledger
     ledger: world.ledger,
     ledgerKey,
     notices: () => notices,
+    guests: {
+      control: (vmid, { action, timeoutMs }) => {
+        controlled.push([vmid, action, timeoutMs]);
+        const way = vmid === 101 ? null : 'pct';
+        const reasons = way === null ? [] : ['it has pending changes'];
+        return Promise.resolve({
+          guest: `CT ${vmid}`,
+          action,
+          state: 'stopped',
+          changed: way !== null,
+          way,
+          reasons,
+          ports: null,
+        });
+      },
+    },
   };
   const asked: Privilege[] = [];
   const call = (
@@ -58,7 +75,7 @@ async function start(notices: readonly string[] = [], ledgerKey: Service['ledger
           : Promise.reject(new AgentError('AccessDenied', `no ${privilege} for you`));
       },
     });
-  return { ...world, service, call, asked };
+  return { ...world, service, call, asked, controlled };
 }
 
 const vi100 = {
@@ -69,6 +86,46 @@ const vi100 = {
   ofport: 1,
   owner: 'CT 100 net0 guest100',
 };
+
+describe('the control of guests in the resource table', () => {
+  it('hands vmid, action and time on, and answers without what is not there', async () => {
+    const { call, asked, controlled } = await start();
+    assert.deepEqual(await call('create', '/guests/100/status/shutdown', { timeout: 90 }), {
+      guest: 'CT 100',
+      action: 'shutdown',
+      state: 'stopped',
+      changed: true,
+      way: 'pct',
+      reasons: ['it has pending changes'],
+    });
+    assert.deepEqual(await call('create', '/nodes/pve1/guests/101/status/stop'), {
+      guest: 'CT 101',
+      action: 'stop',
+      state: 'stopped',
+      changed: false,
+    });
+    for (const action of ['start', 'reboot']) await call('create', `/guests/102/status/${action}`);
+    assert.deepEqual(controlled, [
+      [100, 'shutdown', 90_000],
+      [101, 'stop', 60_000],
+      [102, 'start', 60_000],
+      [102, 'reboot', 60_000],
+    ]);
+    assert.deepEqual(new Set(asked), new Set(['guests']));
+  });
+
+  it('refuses numbers and times that are none', async () => {
+    const { call, controlled } = await start();
+    for (const [vmid, timeout] of [
+      [99, 60],
+      [100, 0],
+      [100, 601],
+    ] as const) {
+      await assert.rejects(call('create', `/guests/${vmid}/status/start`, { timeout }), refusedWith('InvalidArgument'));
+    }
+    assert.deepEqual(controlled, []);
+  });
+});
 
 describe('the resources', () => {
   it('show ports with what is known of them, and nothing that is not', async () => {

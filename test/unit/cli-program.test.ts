@@ -11,6 +11,8 @@ interface Run {
   readonly out: string;
   readonly err: string;
   readonly calls: unknown[];
+  /** How long the last call was to wait; undefined: as every call. */
+  readonly waitMs: number | undefined;
 }
 
 interface FakeEnvironment {
@@ -18,6 +20,9 @@ interface FakeEnvironment {
   readonly answers?: Readonly<Record<string, unknown>>;
   readonly error?: Error;
   readonly isTerminal?: boolean;
+  readonly showsProgress?: boolean;
+  /** Signals that arrive as soon as somebody listens. */
+  readonly signals?: readonly (readonly unknown[])[];
   readonly colors?: boolean;
   readonly unicode?: boolean;
   readonly ledger?: Uint8Array;
@@ -26,12 +31,29 @@ interface FakeEnvironment {
 
 /** Runs the command as if it were typed. */
 async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
-  const { answers = {}, error, isTerminal = false, colors = false, unicode = false, ledger, files = {} } = options;
+  const {
+    answers = {},
+    error,
+    isTerminal = false,
+    showsProgress = false,
+    signals = [],
+    colors = false,
+    unicode = false,
+    ledger,
+    files = {},
+  } = options;
   const out: string[] = [];
   const err: string[] = [];
   const calls: unknown[] = [];
+  let waitMs: number | undefined;
   const environment: Environment = {
-    call(member, signature, body) {
+    listen(member, handler) {
+      calls.push(['listen', member]);
+      for (const body of signals) handler(body);
+      return Promise.resolve();
+    },
+    call(member, signature, body, deadlineMs) {
+      waitMs = deadlineMs;
       calls.push([member, signature, ...body]);
       if (error !== undefined) return Promise.reject(error);
       if (member !== 'Call') return Promise.resolve([answers[member] ?? 'done']);
@@ -56,13 +78,14 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
     print: (text) => out.push(text),
     complain: (text) => err.push(text),
     isTerminal,
+    showsProgress,
     unicode,
     colors,
     node: 'pve1',
     version: '1.2.3',
   };
   const exitCode = await run(environment, line === '' ? [] : line.split(' '));
-  return { exitCode, out: out.join('\n'), err: err.join('\n'), calls };
+  return { exitCode, out: out.join('\n'), err: err.join('\n'), calls, waitMs };
 }
 
 const twoPorts = {
@@ -80,6 +103,71 @@ const status = {
   interfaces: 'in step',
   problems: [],
 };
+
+describe('guest', () => {
+  const started = {
+    'create /guests/100/status/start': {
+      guest: 'CT 100',
+      action: 'start',
+      state: 'running',
+      changed: true,
+      way: 'pct',
+      reasons: ['it has pending changes', 'high availability manages it'],
+      ports: 'CT 100: net0 is vi100 on ovsbr0, tag 10',
+    },
+  };
+
+  it('says what became of the guest and of its ports, and why systemd was not enough', async () => {
+    const { exitCode, out, err, calls, waitMs } = await type('guest start 100', { answers: started });
+    assert.deepEqual([exitCode, err], [0, '']);
+    assert.equal(
+      out,
+      'CT 100 is running (start by pct, because it has pending changes and high availability manages it)\n' +
+        'CT 100: net0 is vi100 on ovsbr0, tag 10',
+    );
+    assert.deepEqual(calls, [['Call', 'sss', 'create', '/guests/100/status/start', '{}']]);
+    assert.equal(waitMs, 150_000);
+  });
+
+  it('waits as long as it is told to, and prints JSON', async () => {
+    const answers = {
+      'create /guests/100/status/stop': { guest: 'CT 100', action: 'stop', state: 'stopped', changed: false },
+    };
+    const { out, calls, waitMs } = await type('guest stop 100 --timeout 300 --output-format json', { answers });
+    assert.deepEqual(JSON.parse(out), answers['create /guests/100/status/stop']);
+    assert.deepEqual(calls, [['Call', 'sss', 'create', '/guests/100/status/stop', '{"timeout":300}']]);
+    assert.equal(waitMs, 390_000);
+    assert.equal((await type('guest stop 100', { answers })).out, 'CT 100 is stopped already');
+  });
+
+  it('shows progress of this guest to a terminal, before it asks', async () => {
+    const signals = [
+      [101, 'another'],
+      [100, 'mounting'],
+    ];
+    const { err, calls } = await type('guest start 100', { answers: started, showsProgress: true, signals });
+    assert.equal(err, 'mounting');
+    assert.deepEqual(calls[0], ['listen', 'GuestProgress']);
+  });
+
+  it('ends with the code of what went wrong', async () => {
+    for (const [code, exit] of [
+      ['Timeout', 11],
+      ['Busy', 7],
+      ['NotApplied', 8],
+    ] as const) {
+      assert.equal((await type('guest shutdown 100', { error: new AgentError(code, 'so') })).exitCode, exit);
+    }
+    for (const line of ['guest start', 'guest start 99', 'guest start web', 'guest start 100 --timeout x']) {
+      assert.equal((await type(line)).exitCode, 64, line);
+    }
+  });
+
+  it('waits longer for the pvesh-style call too', async () => {
+    const { waitMs } = await type('create /guests/100/status/start --timeout 120', { answers: started });
+    assert.equal(waitMs, 210_000);
+  });
+});
 
 describe('the command line', () => {
   describe('list', () => {

@@ -11,6 +11,7 @@ const defaults = {
   managed_block_tag: 'ovs-port-agent',
   pve_dir: '/etc/pve',
   lock_dir: '/run/lock',
+  lxc_dir: '/var/lib/lxc',
   drift: 'repair',
   state_dir: '/var/lib/ovs-port-agent',
   ledger_path: '/var/lib/ovs-port-agent/ledger.jsonl',
@@ -44,6 +45,7 @@ describe('the configuration', () => {
       managed_block_tag: 'nm-monitor',
       pve_dir: '/tmp/pve',
       lock_dir: '/tmp/lock',
+      lxc_dir: '/tmp/lxc',
       drift: 'report',
       state_dir: '/tmp/state',
       ledger_path: '/tmp/ledger.jsonl',
@@ -135,6 +137,7 @@ describe('the configuration', () => {
     ...[true, 99, 200.5, '', '99-200', '200-', '-299', '299-200', '200-250-299', '200..299', '0200', ' 200', '1e3'].map(
       (vmid) => ['policy.0.match.vmid', [{ match: { vmid } }], 'expected a'] as const,
     ),
+    ['lxc_dir', 'lib/lxc', 'expected an absolute path'],
     ['drift', 'ignore', '"repair"|"report"'],
     ['enable_rename', 'yes', 'expected boolean'],
     ['log_level', 'verbose', '"warning"'],

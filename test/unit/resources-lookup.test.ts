@@ -85,7 +85,7 @@ describe('what lies below a path', () => {
   it('is listed by name, with its verbs and whether it has children', () => {
     assert.deepEqual(
       childrenOf('/').map(({ name, hasChildren }) => `${hasChildren ? 'D' : '-'} ${name}`),
-      ['D bridges', 'D ledger', 'D ports', 'D state', '- status', '- version'],
+      ['D bridges', 'D guests', 'D ledger', 'D ports', 'D state', '- status', '- version'],
     );
     assert.deepEqual(childrenOf('/ports'), [{ name: '{port}', hasChildren: false, verbs: ['get', 'delete'] }]);
     assert.deepEqual(childrenOf('/nothing'), []);

@@ -149,6 +149,13 @@ export const portAgentInterface = {
       ],
       doc: 'Somebody else changed what the agent had set.',
     },
+    GuestProgress: {
+      args: [
+        { name: 'vmid', type: 'u' },
+        { name: 'line', type: 's' },
+      ],
+      doc: 'What the tool that starts or ends a guest prints while it runs.',
+    },
     BlockAppended: {
       args: [
         { name: 'height', type: 't' },

@@ -10,8 +10,11 @@ export const outgoingBytesMax = 64 * 1024 * 1024;
 export const pendingCallsMax = 1024;
 /** Calls to us that are being handled. */
 export const incomingCallsMax = 256;
-/** How long a call to us may take before it is aborted and answered with an error. */
-export const incomingCallDeadlineMs = 120_000;
+/**
+ * How long a call to us may take before it is aborted and answered with an error. The longest is a guest's shutdown: 10
+ * minutes at most, and what the tools take.
+ */
+export const incomingCallDeadlineMs = 720_000;
 /** Match rules at the daemon, whose own default maximum is 512 per connection. */
 export const matchRulesMax = 400;
 /** Calls to the bus itself (match rules, uids). */

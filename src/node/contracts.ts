@@ -1,0 +1,55 @@
+/** What the control of guests asks of the outside. `agent.ts` hands it in. */
+import type { AgentError } from '../model/errors.ts';
+import type { GuestKind } from '../model/guest.ts';
+import type { Vmid } from '../model/names.ts';
+import type { Cause } from '../ports/contracts.ts';
+import type { Systemd } from '../systemd1/systemd.ts';
+import type { TaskRunner } from '../systemd1/task.ts';
+
+export const guestActions = ['start', 'stop', 'shutdown', 'reboot'] as const;
+/** `stop` ends a guest at once; `shutdown` asks it to end, and leaves it running when it does not. */
+export type GuestAction = (typeof guestActions)[number];
+
+/** Files and folders of this host, read as they are now. */
+export interface HostFiles {
+  /** null when there is no such file. Rejects with `Unavailable` when it cannot be read, or is too large. */
+  read(path: string): Promise<HostFile | null>;
+  exists(path: string): Promise<boolean>;
+}
+
+export interface HostFile {
+  /** Every byte one character. */
+  readonly text: string;
+  /** Last change of its content, in milliseconds since 1970. */
+  readonly mtimeMs: number;
+}
+
+/** Proxmox VE's API, of this node's cluster. */
+export interface GuestApi {
+  /**
+   * Asks for the action and follows its task to the end; `onLine` gets the task's log. Rejects with Proxmox VE's own message
+   * when the task failed, with `Timeout` when it goes on after `deadlineMs`.
+   */
+  control(
+    guest: { readonly kind: GuestKind; readonly vmid: Vmid; readonly node: string },
+    action: GuestAction,
+    options: {
+      /** Of a shutdown or reboot: how long the guest may take. */
+      readonly timeoutMs: number;
+      readonly deadlineMs: number;
+      readonly signal: AbortSignal;
+      readonly onLine: (line: string) => void;
+    },
+  ): Promise<void>;
+}
+
+/** The part of the port engine that is told when a guest has started or ended. */
+export interface GuestPorts {
+  /** Puts the guest's ports right now; answers in words, also when something is in the way. */
+  applyGuest(vmid: Vmid, phase: 'post-start' | 'post-stop', cause: Cause): Promise<string>;
+  /** A change was made that the ledger could not take. */
+  noteLedgerGap(error: AgentError): void;
+}
+
+export type Units = Pick<Systemd, 'unit' | 'listUnits' | 'startUnit' | 'untilUnit' | 'killUnit'>;
+export type Tasks = Pick<TaskRunner, 'run'>;

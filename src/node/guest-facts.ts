@@ -1,0 +1,183 @@
+/** What has to be known of a guest before it is started or stopped, read at the moment it is needed. */
+import { AgentError } from '../model/errors.ts';
+import { guestLabel, guestUnitNames } from '../model/guest.ts';
+import type { GuestKind } from '../model/guest.ts';
+import type { Vmid } from '../model/names.ts';
+import type { HostFiles, Units } from './contracts.ts';
+
+export interface GuestFacts {
+  readonly kind: GuestKind;
+  readonly vmid: Vmid;
+  /** `lxc`: a container that LXC itself manages, on a host without Proxmox VE. */
+  readonly manager: 'proxmox' | 'lxc';
+  readonly settings: GuestSettings;
+  /** High availability starts and stops it. */
+  readonly isHaManaged: boolean;
+  /** Last change of the guest's configuration, and of what LXC reads instead; null when there is none. */
+  readonly configuredAtMs: number;
+  readonly lxcConfiguredAtMs: number | null;
+}
+
+export interface GuestSettings {
+  readonly isTemplate: boolean;
+  /** `backup`, `migrate`, `snapshot`, ...; null when there is none. */
+  readonly lock: string | null;
+  readonly hasPending: boolean;
+  /** Volume of the hookscript. */
+  readonly hookscript: string | null;
+  readonly isDebug: boolean;
+}
+
+export type GuestPlace =
+  | { readonly at: 'here'; readonly facts: GuestFacts }
+  | { readonly at: 'elsewhere'; readonly kind: GuestKind; readonly node: string };
+
+/** `changing`: it is starting or ending. */
+export type RunState = 'running' | 'changing' | 'stopped';
+
+export interface GuestPaths {
+  /** `/etc/pve` on a node. */
+  readonly pveDir: string;
+  /** `/var/lib/lxc`. */
+  readonly lxcDir: string;
+}
+
+/** Where the guest is, and what is known of it here. Throws `NotFound`, or `Conflict` for a vmid that is two guests. */
+export async function locateGuest(files: HostFiles, paths: GuestPaths, node: string, vmid: Vmid): Promise<GuestPlace> {
+  const { pveDir, lxcDir } = paths;
+  const lxcFile = await files.read(`${lxcDir}/${vmid}/config`);
+  if (!(await files.exists(pveDir))) {
+    if (lxcFile === null) {
+      throw new AgentError(
+        'NotFound',
+        `guest ${vmid} does not exist: there is neither Proxmox VE nor ${lxcDir}/${vmid}/config`,
+      );
+    }
+    const { mtimeMs } = lxcFile;
+    const facts = { settings: noSettings, isHaManaged: false, configuredAtMs: mtimeMs, lxcConfiguredAtMs: mtimeMs };
+    return { at: 'here', facts: { kind: 'lxc', vmid, manager: 'lxc', ...facts } };
+  }
+  const [container, machine] = await Promise.all([
+    files.read(`${pveDir}/lxc/${vmid}.conf`),
+    files.read(`${pveDir}/qemu-server/${vmid}.conf`),
+  ]);
+  if (container !== null && machine !== null) {
+    throw new AgentError(
+      'Conflict',
+      `guest ${vmid} is a container and a machine: ${pveDir} has lxc/${vmid}.conf and qemu-server/${vmid}.conf. Remove the one that is wrong`,
+    );
+  }
+  const file = container ?? machine;
+  if (file === null) return elsewhere(await files.read(`${pveDir}/.vmlist`), node, vmid, pveDir);
+  const kind = container === null ? 'qemu' : 'lxc';
+  const ha = await files.read(`${pveDir}/ha/resources.cfg`);
+  return {
+    at: 'here',
+    facts: {
+      kind,
+      vmid,
+      manager: 'proxmox',
+      settings: readGuestSettings(kind, file.text),
+      isHaManaged: ha !== null && isInHaResources(ha.text, kind, vmid),
+      configuredAtMs: file.mtimeMs,
+      lxcConfiguredAtMs: lxcFile?.mtimeMs ?? null,
+    },
+  };
+}
+
+const noSettings: GuestSettings = {
+  isTemplate: false,
+  lock: null,
+  hasPending: false,
+  hookscript: null,
+  isDebug: false,
+};
+
+/** Total. A line that cannot be told counts as what keeps the guest from being touched: pending when it is there. */
+export function readGuestSettings(kind: GuestKind, text: string): GuestSettings {
+  const settings = new Map<string, string>();
+  let section: string | null = null;
+  let hasPending = false;
+  for (const line of text.split('\n')) {
+    const header = /^\[([A-Za-z0-9_:-]+)\]\s*$/.exec(line)?.[1];
+    if (header !== undefined) section = header.toLowerCase();
+    else if (section === null) {
+      const [, key, value] = /^([a-z][a-z_]*[0-9]*):\s*(.*?)\s*$/.exec(line) ?? [];
+      if (key !== undefined && value !== undefined && value !== '') settings.set(key, value);
+    } else if (section === (kind === 'lxc' ? 'pve:pending' : 'pending') && /^\s*[^\s#]/.test(line)) hasPending = true;
+  }
+  const isSet = (key: string): boolean => /^(1|on|yes|true)$/i.test(settings.get(key) ?? '');
+  return {
+    isTemplate: isSet('template'),
+    lock: settings.get('lock') ?? null,
+    hasPending,
+    hookscript: settings.get('hookscript') ?? null,
+    isDebug: isSet('debug'),
+  };
+}
+
+/** An entry counts whatever its state: what HA makes of it is for Proxmox VE's own tools to say. */
+function isInHaResources(text: string, kind: GuestKind, vmid: Vmid): boolean {
+  return text.split('\n').some((line) => new RegExp(`^${kind === 'lxc' ? 'ct' : 'vm'}:\\s*${vmid}\\s*$`).test(line));
+}
+
+function elsewhere(vmlist: { text: string } | null, node: string, vmid: Vmid, pveDir: string): GuestPlace {
+  const entry = vmlist === null ? null : entryOf(vmlist.text, vmid);
+  if (entry === null || entry.node === node) {
+    throw new AgentError('NotFound', `guest ${vmid} does not exist: ${pveDir} has no configuration of it`);
+  }
+  return { at: 'elsewhere', ...entry };
+}
+
+/** `{"ids": {"100": {"node": "pve1", "type": "lxc", ...}}}` */
+function entryOf(json: string, vmid: Vmid): { kind: GuestKind; node: string } | null {
+  try {
+    const { ids } = JSON.parse(json) as { ids?: Record<string, { node?: unknown; type?: unknown }> };
+    const { node, type } = ids?.[String(vmid)] ?? {};
+    return typeof node === 'string' && (type === 'lxc' || type === 'qemu') ? { kind: type, node } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The unit by which systemd runs the guest. */
+export function unitOfGuest(facts: GuestFacts): string {
+  return facts.manager === 'lxc' ? `lxc@${facts.vmid}.service` : guestUnitNames(facts)[0];
+}
+
+/**
+ * A container runs when LXC listens on its command socket; its unit alone only says that `lxc-start` was executed. A
+ * machine runs while its scope is there.
+ */
+export async function runStateOf(
+  files: HostFiles,
+  units: Pick<Units, 'listUnits'>,
+  lxcDir: string,
+  facts: GuestFacts,
+): Promise<RunState> {
+  const listed = await units.listUnits([unitOfGuest(facts), ...guestUnitNames(facts)]);
+  const hasUnit = listed.some(({ activeState }) => activeState !== 'inactive' && activeState !== 'failed');
+  if (facts.kind === 'qemu') return hasUnit ? 'running' : 'stopped';
+  const sockets = await files.read('/proc/net/unix');
+  const address = `@${lxcDir}/${facts.vmid}/command`;
+  if (sockets?.text.split('\n').some((line) => line.endsWith(` ${address}`)) === true) return 'running';
+  return hasUnit ? 'changing' : 'stopped';
+}
+
+/** Why the guest must be left alone whatever the way; throws. */
+export function refuseUntouchable(facts: GuestFacts, action: string): void {
+  const { settings } = facts;
+  const guest = guestLabel(facts);
+  if (settings.isTemplate) {
+    throw new AgentError(
+      'Conflict',
+      `${guest} is a template, which cannot ${action}: make a guest of it with \`${facts.kind === 'lxc' ? 'pct' : 'qm'} clone ${facts.vmid} NEWID\``,
+    );
+  }
+  if (settings.lock !== null) {
+    throw new AgentError(
+      'Busy',
+      `${guest} is locked (${settings.lock}): try again when that has ended, or, if nothing is under way, \`${facts.kind === 'lxc' ? 'pct' : 'qm'} unlock ${facts.vmid}\``,
+    );
+  }
+}

@@ -1,4 +1,5 @@
-// Bundles the command and the service into dist/. `--meta` also writes esbuild's metafile, for a look at sizes.
+// Bundles the command and the service into dist/, and names the npm packages that are in them in dist/packages.json.
+// `--meta` also writes esbuild's metafile, for a look at sizes.
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
@@ -20,6 +21,7 @@ const common = {
 // CommonJS packages inside an ES module bundle ask for `require` of Node's own modules.
 const needsRequire = "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);";
 
+const packages = new Set();
 for (const [entry, name, banner] of [
   ['src/cli.ts', 'ovs-port-agent', `#!/usr/bin/env node\n${needsRequire}`],
   ['src/agent.ts', 'ovs-port-agentd', needsRequire],
@@ -33,6 +35,11 @@ for (const [entry, name, banner] of [
     // `serve` loads the service's bundle at run time, so that the command stays small.
     external: ['./ovs-port-agentd.mjs'],
   });
+  for (const input of Object.keys(result.metafile.inputs)) {
+    const folder = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1];
+    if (folder !== undefined) packages.add(folder);
+  }
   if (process.argv.includes('--meta')) writeFileSync(`dist/${name}.meta.json`, JSON.stringify(result.metafile));
 }
+writeFileSync('dist/packages.json', `${JSON.stringify([...packages].sort(), null, 2)}\n`);
 chmodSync('dist/ovs-port-agent.mjs', 0o755);

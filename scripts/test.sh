@@ -38,7 +38,7 @@ need_packages ovs-vswitchd:openvswitch-switch dbus-daemon:dbus-daemon dbus-send:
     ip:iproute2 ping:iputils-ping flock:util-linux strace:strace shellcheck:shellcheck python3:python3 setpriv:util-linux \
     /usr/lib/python3/dist-packages/dbus/__init__.py:python3-dbus \
     /usr/lib/python3/dist-packages/ovs/__init__.py:python3-openvswitch openssl:openssl unshare:util-linux ethtool:ethtool \
-    zsh:zsh fish:fish mandoc:mandoc
+    zsh:zsh fish:fish mandoc:mandoc lintian:lintian
 case " $* " in *' node '*) need_packages debootstrap:debootstrap systemd-nspawn:systemd-container ;; esac
 need_build
 
@@ -63,7 +63,7 @@ check_tier() {
     count 'layers' npm run --silent layers
     count 'unused code' npx --no-install knip
     # shellcheck disable=SC2046 # a list of paths without spaces
-    count 'shell scripts' shellcheck -x $(grep -lE '^#!/bin/sh|^# shellcheck shell=sh' -r --exclude='*.md' --exclude='*.ts' scripts hooks proxmox docs test)
+    count 'shell scripts' shellcheck -x $(grep -lE '^#!/bin/sh|^# shellcheck shell=sh' -r --exclude='*.md' --exclude='*.ts' scripts hooks proxmox packaging docs test)
 }
 
 # mocha_tier NAME   every file of test/NAME; counts come from mocha's own JSON

@@ -98,6 +98,30 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
 }
 
+/**
+ * Takes the managed block out of interfaces and its pending changes; resolves with the exit code. For a host that the
+ * agent leaves: a running service would write the block again, so that one is refused by its lock.
+ */
+export async function unlist(options: { readonly config: string | null }): Promise<number> {
+  const log = createLog('info');
+  try {
+    const { config } = await readConfigFile(options.config);
+    await mkdir(config.state_dir, { recursive: true, mode: 0o750 });
+    const lock = await acquireFlock(`${config.ledger_path}.lock`, { deadlineMs: ledgerLockDeadlineMs });
+    try {
+      const { written } = await interfacesFile(config).update([]);
+      log('info', `${config.interfaces_path} ${written ? 'lists no port any more' : 'lists no port'}`);
+    } finally {
+      await lock.release();
+    }
+    return 0;
+  } catch (thrown) {
+    const error = toAgentError(thrown);
+    log('error', `the managed block was left in place: ${error.message}`);
+    return errorTable[error.code].exit;
+  }
+}
+
 /** What every part of the service is wired with. */
 interface Context {
   readonly config: Config;
@@ -242,12 +266,7 @@ async function wireEngine(
     guests,
     guestLocks: new GuestLocks(config.lock_dir),
     recorder,
-    listing: new InterfacesFile({
-      path: config.interfaces_path,
-      stateDir: config.state_dir,
-      plan: (text, ports) =>
-        planManagedBlock(text, ports, config.managed_block_tag, portNamesOf(config.naming_template)),
-    }),
+    listing: interfacesFile(config),
     bindingsStore: new BindingsFile(join(config.state_dir, 'bindings.json')),
     clock: systemTimers,
     host: node,
@@ -316,6 +335,14 @@ async function wireEngine(
     void recordRun(context, ledger, 'start');
   };
   return { engine, parts, connectSwitch, start };
+}
+
+function interfacesFile(config: Config): InterfacesFile {
+  return new InterfacesFile({
+    path: config.interfaces_path,
+    stateDir: config.state_dir,
+    plan: (text, ports) => planManagedBlock(text, ports, config.managed_block_tag, portNamesOf(config.naming_template)),
+  });
 }
 
 /** The service's signals, once there is a bus to send them on. */

@@ -57,6 +57,10 @@ const environment: Environment = {
     const { serve } = (await import(serviceBundle)) as typeof Agent;
     return serve(options);
   },
+  async unlist(options) {
+    const { unlist } = (await import(serviceBundle)) as typeof Agent;
+    return unlist(options);
+  },
   readLedger: readLedgerFile,
   async readFile(path, bytesMax) {
     const bytes = await readFileOrNull(path, { bytesMax });

@@ -13,7 +13,7 @@ export interface Status {
 
 const listingText = { unknown: 'not written yet', present: 'in step', absent: 'no such file' } as const;
 
-export function statusOf(service: Service): Status {
+export function statusOf(service: Pick<Service, 'version' | 'engine' | 'ledger' | 'notices'>): Status {
   const { engine, ledger, version } = service;
   const status = engine.status();
   const stats = ledger.stats();

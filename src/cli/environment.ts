@@ -7,6 +7,8 @@ export interface Environment {
   listen(member: string, handler: (body: readonly unknown[]) => void): Promise<void>;
   /** Runs the service in the foreground; resolves with its exit code. */
   serve(options: { config: string | null; bus: string | null }): Promise<number>;
+  /** Takes the managed block out of the interfaces file; resolves with the exit code. */
+  unlist(options: { config: string | null }): Promise<number>;
   /** A ledger file as chunks, for verification without the service. */
   readLedger(path: string): AsyncIterable<Uint8Array>;
   /** A small file, whole. Rejects with `NotFound` or `Unavailable`; also when it is longer than `bytesMax`. */

@@ -133,6 +133,9 @@ export function buildProgram(env: Environment, finish: (code: number) => void): 
     .action((flags: { config?: string; bus?: string }) =>
       done(env.serve({ config: flags.config ?? null, bus: flags.bus ?? null })),
     );
+  add('unlist', 'Takes the managed block out of the interfaces file, while the service is stopped.', ['unlist'])
+    .option('--config <file>', 'configuration file')
+    .action((flags: { config?: string }) => done(env.unlist({ config: flags.config ?? null })));
   add('completion', 'Prints a script that completes commands, paths and ports in a shell.', [
     'completion bash >/etc/bash_completion.d/ovs-port-agent',
     'completion fish | source',

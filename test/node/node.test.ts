@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { chmod, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { waitFor } from '../support/wait-for.ts';
+import { installPackage } from './package.ts';
 import { makeContainer, makeProxmox } from './proxmox.ts';
 import { TestNode } from './test-node.ts';
 
@@ -31,16 +31,7 @@ describe('the installed service on a whole node', function () {
     await makeContainer(node, { vmid: 102, hostname: 'fw01', nets: [net102] });
     await makeContainer(node, { vmid: 199, hostname: 'plain', nets: [], hookscript: false });
     plainStartMs = await timed(() => node.run('pct', 'start', '199'));
-    await execa('scripts/install.sh', ['--destdir', node.root]);
-    await node.run('systemctl', 'daemon-reload');
-    await node.run(
-      'busctl',
-      'call',
-      'org.freedesktop.DBus',
-      '/org/freedesktop/DBus',
-      'org.freedesktop.DBus',
-      'ReloadConfig',
-    );
+    await installPackage(node);
   });
   afterEach(async function () {
     if (this.currentTest?.state === 'failed') process.stderr.write(`${await node.journal()}\n`);
@@ -132,6 +123,7 @@ describe('the installed service on a whole node', function () {
     });
 
     it('is started by the first D-Bus call', async () => {
+      await node.run('systemctl', 'stop', 'ovs-port-agent');
       assert.equal((await node.try('systemctl', 'is-active', 'ovs-port-agent')).stdout, 'inactive');
       assert.equal(await call('ping'), 's "pong"');
       assert.equal(await node.run('systemctl', 'is-active', 'ovs-port-agent'), 'active');

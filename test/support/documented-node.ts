@@ -110,6 +110,7 @@ async function runCommand(call: Environment['call'], args: readonly string[]): P
       call,
       listen: () => Promise.resolve(),
       serve: () => Promise.reject(new Error('no document runs the service')),
+      unlist: () => Promise.resolve(0),
       readLedger: () => {
         throw new Error('reading a file is for the real command');
       },

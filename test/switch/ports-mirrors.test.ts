@@ -75,7 +75,7 @@ describe('mirrors on a real switch', () => {
       return true;
     });
   const problems = (): readonly string[] =>
-    statusOf({ version: '', node: '', engine: world.engine, ledger: world.ledger, notices: () => [] }).problems;
+    statusOf({ version: '', engine: world.engine, ledger: world.ledger, notices: () => [] }).problems;
   const problemsAre = (...expected: string[]): Promise<void> =>
     waitFor('the problems', () => {
       assert.deepEqual(problems(), expected);

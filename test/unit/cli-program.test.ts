@@ -65,6 +65,10 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
       calls.push(['serve', serveOptions]);
       return Promise.resolve(7);
     },
+    unlist(unlistOptions) {
+      calls.push(['unlist', unlistOptions]);
+      return Promise.resolve(0);
+    },
     readLedger(path) {
       calls.push(['readLedger', path]);
       if (ledger === undefined) throw new AgentError('NotFound', `${path} does not exist`);
@@ -466,6 +470,11 @@ describe('the command line', () => {
     it('of the service is its own', async () => {
       const { exitCode, calls } = await type('serve --config /x --bus unix:path=/y');
       assert.deepEqual([exitCode, calls], [7, [['serve', { config: '/x', bus: 'unix:path=/y' }]]]);
+    });
+
+    it('leaves unlisting to it, without a call', async () => {
+      const { exitCode, calls } = await type('unlist --config /x');
+      assert.deepEqual([exitCode, calls], [0, [['unlist', { config: '/x' }]]]);
     });
   });
 

@@ -15,7 +15,7 @@ import { runTool } from '../support/run-tool.ts';
 const root = join(import.meta.dirname, '../..');
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 const ledgerPath = '/var/lib/ovs-port-agent/ledger.jsonl';
-const pages = ['README.md', 'CONTRIBUTING.md', 'docs/operations.md', 'docs/ledger.md'];
+const pages = ['README.md', 'CONTRIBUTING.md', 'docs/operations.md', 'docs/proxmox.md', 'docs/ledger.md'];
 
 /** Programs of others that the documents call; their output is not compared. */
 const foreignPrograms = [
@@ -29,6 +29,7 @@ const foreignPrograms = [
   'npx',
   'pct',
   'qm',
+  'rm',
   'systemctl',
 ];
 /** Commands of ours that answer without the service: run as a user would, from dist/. */

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { categories } from '../../src/ledger/block.ts';
 import { configKeys } from '../../src/model/config.ts';
-import { anchors, codeBlocks, inlineCode, linkTargets, tableUnder } from '../support/markdown.ts';
+import { anchors, inlineCode, linkTargets, tableUnder } from '../support/markdown.ts';
 
 const root = join(import.meta.dirname, '../..');
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
@@ -15,7 +15,7 @@ const filesUnder = (folder: string, suffix: string): string[] =>
 
 const pages = ['README.md', 'CONTRIBUTING.md', ...filesUnder('docs', '.md')];
 const ownFolders =
-  /^(?:src|test|scripts|hooks|systemd|proxmox|bench|docs|\.ci)\/[A-Za-z0-9_./-]*$|^\.dependency-cruiser\.cjs$/;
+  /^(?:src|test|scripts|hooks|systemd|proxmox|packaging|bench|docs|\.ci)\/[A-Za-z0-9_./-]*$|^\.dependency-cruiser\.cjs$/;
 
 describe('the documents', () => {
   for (const page of pages) {
@@ -43,6 +43,8 @@ describe('the documents', () => {
     const sources = [
       ...filesUnder('src', '.ts'),
       ...['scripts/install.sh', 'hooks/ovs-port-agent', 'proxmox/snippet', 'systemd/ovs-port-agent.service'],
+      ...['files', 'postinst', 'prerm', 'postrm'].map((name) => `packaging/${name}`),
+      'scripts/build-deb.mjs',
     ]
       .map(read)
       .join('\n');
@@ -84,13 +86,16 @@ describe('the documents', () => {
     );
   });
 
-  it('list in the instructions for removal exactly what the installer puts', () => {
-    const installed = [...read('scripts/install.sh').matchAll(/\b(?:put 0\d+|link) \S+ ("?[\w$/."-]+)/g)].map((match) =>
-      (match[1] ?? '').replaceAll('"', '').replace('$lib', '/usr/lib/ovs-port-agent'),
+  it('list every file that the package puts on a host, but documents', () => {
+    const packaged = [...read('packaging/files').matchAll(/ (\/\S+)/g)].map((match) => match[1] ?? '');
+    const listed = new Set(
+      tableUnder(read('docs/architecture.md'), 'Files on a host').flatMap(([cell]) => inlineCode(cell ?? '')),
     );
-    const shown = codeBlocks(read('docs/operations.md')).find(({ lines }) => lines[0] === '/usr/bin/ovs-port-agent');
-    assert.ok(installed.length > 5);
-    assert.deepEqual([...(shown?.lines ?? [])].sort(), installed.sort());
+    assert.ok(packaged.length > 15);
+    assert.deepEqual(
+      packaged.filter((path) => !listed.has(path) && !/^\/usr\/share\/(doc|lintian)\//.test(path)),
+      [],
+    );
   });
 
   it('name every category of the ledger', () => {

@@ -26,7 +26,7 @@ const handOver = (world: World, container: string, of: number): Promise<string> 
   );
 };
 const problems = ({ engine, ledger }: World): readonly string[] =>
-  statusOf({ version: '', node: '', engine, ledger, ledgerKey: null, notices: () => [] }).problems;
+  statusOf({ version: '', engine, ledger, notices: () => [] }).problems;
 
 describe('policies', () => {
   it('give a container that is handed over its bridge, tag and trunks', async () => {

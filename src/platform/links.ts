@@ -20,7 +20,7 @@ export interface LinkInfo {
   readonly hasAddress: boolean;
 }
 
-/** One batch, from its first line to its last answer. */
+/** One batch, from the answer of the one before, or its first line, to its last answer. */
 const batchDeadlineMs = 5000;
 /** Fresh children for one batch: devices may go on vanishing while it is asked. */
 const retriesMax = 5;
@@ -63,7 +63,9 @@ const childOptions = {
 export class Links {
   #child: ResultPromise<typeof childOptions> | null = null;
   readonly #queue: Batch[] = [];
-  #current: { batch: Batch; timer: NodeJS.Timeout } | null = null;
+  /** Written to the child together, answered in this order; what comes meanwhile waits in the queue. */
+  #asked: Batch[] = [];
+  #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
   /** The named devices as they are now; those that do not exist are missing. */
@@ -116,8 +118,8 @@ export class Links {
     this.#closed = true;
     const child = this.#child;
     this.#child = null;
-    for (const batch of this.#queue.splice(0)) batch.reject(stopping());
-    this.#fail(stopping());
+    clearTimeout(this.#timer);
+    for (const batch of [...this.#asked.splice(0), ...this.#queue.splice(0)]) batch.reject(stopping());
     child?.kill();
   }
 
@@ -133,23 +135,24 @@ export class Links {
     });
   }
 
+  /** Many who ask at once, as when guests start together, cost one exchange and not one each. */
   #next(): void {
-    if (this.#current !== null) return;
-    const batch = this.#queue.shift();
-    if (batch === undefined) return;
-    const timer = setTimeout(() => {
+    if (this.#asked.length > 0 || this.#queue.length === 0) return;
+    this.#asked = this.#queue.splice(0);
+    this.#ask();
+  }
+
+  #ask(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
       const child = this.#child;
       this.#child = null;
       child?.kill('SIGKILL');
       this.#fail(cannotObserve(`ip did not answer within ${batchDeadlineMs} ms`));
     }, batchDeadlineMs);
-    this.#current = { batch, timer };
-    this.#ask(batch);
-  }
-
-  #ask(batch: Batch): void {
     this.#child ??= this.#spawn();
-    this.#child.stdin.write(`${batch.lines.join('\n')}\nlink show dev ${sentinel}\n`);
+    const lines = this.#asked.flatMap((batch) => [...batch.lines, `link show dev ${sentinel}`]);
+    this.#child.stdin.write(`${lines.join('\n')}\n`);
   }
 
   #spawn(): ResultPromise<typeof childOptions> {
@@ -171,7 +174,7 @@ export class Links {
    */
   #onChildEnd(reason: string): void {
     this.#child = null;
-    const batch = this.#current?.batch;
+    const [batch] = this.#asked;
     if (batch === undefined) return;
     if (batch.retries >= retriesMax) {
       this.#fail(cannotObserve(`ip ended: ${reason}`));
@@ -180,18 +183,21 @@ export class Links {
     batch.retries++;
     batch.answers = 0;
     batch.found.clear();
-    this.#ask(batch);
+    this.#ask();
   }
 
   #onLine(line: string): void {
-    const current = this.#current;
-    if (current === null || line.trim() === '') return;
-    const { batch, timer } = current;
+    const [batch] = this.#asked;
+    if (batch === undefined || line.trim() === '') return;
     const links = parseLinks(line);
     if (batch.answers >= batch.answersBefore && links[0]?.name === sentinel) {
-      clearTimeout(timer);
-      this.#current = null;
+      this.#asked.shift();
       batch.resolve(batch.found);
+      if (this.#asked.length > 0) {
+        this.#timer?.refresh();
+        return;
+      }
+      clearTimeout(this.#timer);
       this.#next();
       return;
     }
@@ -199,14 +205,12 @@ export class Links {
     for (const link of links) batch.found.set(link.name, link);
   }
 
-  /** The batch under way gets this answer; those that wait are none the worse. */
+  /** The first of those asked gets this answer; the others are none the worse. The child that was asked is gone. */
   #fail(error: AgentError): void {
-    const current = this.#current;
-    if (current === null) return;
-    clearTimeout(current.timer);
-    this.#current = null;
-    current.batch.reject(error);
-    if (!this.#closed) this.#next();
+    clearTimeout(this.#timer);
+    this.#asked.shift()?.reject(error);
+    if (this.#asked.length > 0) this.#ask();
+    else this.#next();
   }
 }
 

@@ -247,6 +247,27 @@ describe('network devices', () => {
     assert.equal(children().length, 1, 'one child for all of them');
   });
 
+  it('are told to all of many who ask at once, whenever the child is killed meanwhile', async () => {
+    const names = Array.from({ length: 30 }, (_, index) => `dummy${index}`);
+    for (const name of names.slice(0, 20)) await add(name);
+    await links.observe(['lo1']);
+    for (const answersBeforeTheEnd of [0, 1, 15]) {
+      let answered = 0;
+      const answers = names.map(async (name) => {
+        const answer = await links.observe([name]);
+        answered++;
+        return [...answer.keys()];
+      });
+      await waitFor('some answers', () => answered >= answersBeforeTheEnd);
+      for (const pid of children()) process.kill(pid, 'SIGKILL');
+      assert.deepEqual(
+        await Promise.all(answers),
+        names.map((name, index) => (index < 20 ? [name] : [])),
+        `killed after ${answersBeforeTheEnd}`,
+      );
+    }
+  });
+
   it('are told by a fresh child when the first was killed', async () => {
     await links.observe(['lo1']);
     const [pid] = children();

@@ -160,7 +160,7 @@ export class PortEngine {
       },
     });
     this.#handover = new Handover({ ...options, ...shared, managed: this.#managed, reconciler: this.#reconciler });
-    this.#listing = new ListingWriter(options.listing, () =>
+    this.#listing = new ListingWriter(options.listing, clock, () =>
       options.switch.problem === null
         ? listedPorts(this.#view.onBridges(this.#managed), (vmid) => this.#reconciler.guest(vmid))
         : null,

@@ -3,7 +3,7 @@ import type { ListedPort } from '../interfaces/managed-block.ts';
 import type { Guest } from '../model/guest.ts';
 import type { VlanTag, Vmid } from '../model/names.ts';
 import type { ObservedPort } from '../model/port.ts';
-import type { Listing } from './contracts.ts';
+import type { Clock, Listing } from './contracts.ts';
 import { isOurs } from './marks.ts';
 import { ownerText } from './owner-text.ts';
 import { portNameOfRow } from './plan.ts';
@@ -15,16 +15,25 @@ export interface ListingOutcome {
   readonly error: Error | null;
 }
 
+/**
+ * For so long changes are gathered. Guests that start together come in one write; and the write, which takes a lock by
+ * way of a child process, comes after their ports and not between them.
+ */
+const gatherMs = 100;
+
 export class ListingWriter {
   readonly #listing: Listing;
+  readonly #clock: Clock;
   readonly #ports: () => ListedPort[] | null;
   #wanted = false;
+  #cancelGathering: (() => void) | null = null;
   #running: Promise<void> | null = null;
   #outcome: ListingOutcome = { state: 'unknown', foreign: [], error: null };
 
   /** `ports` answers null while the switch cannot be read: the block then stays as it is. */
-  constructor(listing: Listing, ports: () => ListedPort[] | null) {
+  constructor(listing: Listing, clock: Clock, ports: () => ListedPort[] | null) {
     this.#listing = listing;
+    this.#clock = clock;
     this.#ports = ports;
   }
 
@@ -35,16 +44,26 @@ export class ListingWriter {
   /** Asks for a write soon. */
   request(): void {
     this.#wanted = true;
-    this.#running ??= this.#run();
+    if (this.#running !== null) return;
+    this.#cancelGathering ??= this.#clock.after(gatherMs, () => {
+      this.#start();
+    });
   }
 
-  /** Resolves when everything asked for so far has been written, or has failed. */
+  /** Writes what was asked for so far without further ado; resolves when it is written, or has failed. */
   async settled(): Promise<void> {
+    if (this.#cancelGathering !== null) this.#start();
     await this.#running;
   }
 
+  #start(): void {
+    this.#cancelGathering?.();
+    this.#cancelGathering = null;
+    this.#running = this.#run();
+  }
+
   async #run(): Promise<void> {
-    // Lets the changes of this turn of the event loop come together in one write.
+    // `#running` is set before it is unset, also when there is nothing to write.
     await Promise.resolve();
     while (this.#wanted) {
       this.#wanted = false;

@@ -26,6 +26,7 @@ describe('the port engine', () => {
       await soon(world);
       assert.equal(world.ovs.idsOf('veth100i0')['port-name'], 'vi100');
       assert.deepEqual(altnamesOf(world, 'veth100i0'), ['vi100']);
+      await world.engine.listingSettled();
       assert.deepEqual(
         world.saved.listed.map(({ port }) => port),
         ['vi100'],

@@ -149,7 +149,8 @@ function propertiesOf(task: Task, outputPath: string): readonly [string, { signa
   return [
     ['Description', { signature: 's', value: task.description }],
     ['Type', { signature: 's', value: 'oneshot' }],
-    ['ExecStart', { signature: 'a(sasb)', value: [[program, task.command, false]] }],
+    // Otherwise systemd would put variables in place of what begins with `$`.
+    ['ExecStartEx', { signature: 'a(sasas)', value: [[program, task.command, ['no-env-expand']]] }],
     ['Environment', { signature: 'as', value: environment }],
     ['StandardOutputFileToAppend', { signature: 's', value: outputPath }],
     ['StandardErrorFileToAppend', { signature: 's', value: outputPath }],

@@ -181,7 +181,7 @@ export class MockSystemd {
 
   #startTransient(name: UnitName, properties: ReadonlyMap<string, { value: unknown }>): CallReply {
     if (this.units.has(name)) throw new MockError(`${busName}.UnitExists`, `Unit ${name} was already loaded.`);
-    const [[program, argv]] = properties.get('ExecStart')?.value as [[string, string[]]];
+    const [[program, argv]] = properties.get('ExecStartEx')?.value as [[string, string[]]];
     const output = openSync(String(properties.get('StandardOutputFileToAppend')?.value), 'a');
     const unit = newUnit('exits');
     this.units.set(name, unit);

@@ -210,6 +210,32 @@ describe('the port engine', () => {
     });
   });
 
+  describe('when a guest was started by the service itself', () => {
+    it('puts its ports right at once, answers as a hook is answered, and records no hook', async () => {
+      const world = await running();
+      world.configure(guestOf(100, [{ tag: 10 }]));
+      world.links.add('veth100i0');
+      assert.equal(await world.engine.applyGuest(vmid, 'post-start', cause), 'CT 100: net0 is vi100 on ovsbr0, tag 10');
+      assert.deepEqual(await blocksOf(world, 'guest', 'port'), ['port attach']);
+      world.links.devices.delete('veth100i0');
+      assert.equal(await world.engine.applyGuest(vmid, 'post-stop', cause), 'CT 100: removed vi100 from ovsbr0');
+    });
+
+    it('answers in words while the switch is away', async () => {
+      const world = await running();
+      world.ovs.problem = new AgentError('Unavailable', 'the switch is away');
+      const answer = world.engine.applyGuest(vmid, 'post-start', cause);
+      await passes(world, 1_000);
+      assert.equal(await answer, 'guest 100: the switch is away; ovs-port-agent tries again by itself');
+    });
+
+    it('counts what the ledger could not take', async () => {
+      const world = await running();
+      world.engine.noteLedgerGap(new AgentError('Unavailable', 'no space left'));
+      assert.equal(world.engine.status().ledgerGap, '1 changes are missing in the ledger: no space left');
+    });
+  });
+
   describe('without any hook', () => {
     it('adopts within one pass what Proxmox VE plugs', async () => {
       const world = await running();
@@ -218,6 +244,22 @@ describe('the port engine', () => {
       world.ovs.plug({ bridge: 'ovsbr0', row: 'veth100i0' });
       await soon(world);
       assert.deepEqual(portNames(world), ['vi100']);
+    });
+
+    it('finds start and end by the signals of units alone', async () => {
+      const world = await running();
+      world.configure(guestOf(100));
+      world.engine.onUnitChange(vmid);
+      await passes(world, 800);
+      // The unit was active long before; no other event tells of the device.
+      world.links.add('veth100i0');
+      await passes(world, 2_500);
+      assert.deepEqual(world.ovs.portRows(), ['veth100i0']);
+      await passes(world, 10_000);
+      world.links.devices.delete('veth100i0');
+      world.engine.onUnitChange(vmid);
+      await passes(world, 2_500);
+      assert.deepEqual(world.ovs.portRows(), []);
     });
 
     it('leaves a missing row to Proxmox VE for a second before it attaches', async () => {

@@ -164,7 +164,7 @@ export class Reconciler {
 
   /**
    * Plans at the last moment (while locks were looked up, another pass may have done the same) and commits. Where the
-   * switch says that a row is not as it was seen, somebody else was quicker: it is looked at again.
+   * switch refuses because somebody else was quicker, it is looked at again.
    */
   async #carryOut(
     observation: Observation,
@@ -192,8 +192,9 @@ export class Reconciler {
       let isOutdated = false;
       for (const [change, error] of outcome.failed) {
         note(refused, change, error.message);
-        if (error.code === 'Conflict') isOutdated = true;
-        else this.#refusals.note(change, error.message, generation);
+        // The rows that stand in its way may be the very thing that was to be done, by Proxmox VE's own hand.
+        if (error.code === 'Conflict' || this.#options.view.generation !== generation) isOutdated = true;
+        if (error.code !== 'Conflict') this.#refusals.note(change, error.message, generation);
       }
       if (!isOutdated || attempt === attemptsMax) return { plan, committed, made, refused };
     }
@@ -416,7 +417,7 @@ export class Reconciler {
 
 /** What may be done now, what removes first; a port whose name a stale row still holds waits for that row to go. */
 function inOrder(changes: readonly PortChange[], allowed: ReadonlySet<string>): PortChange[] {
-  const ready = changes.filter((change) => allowed.has(patienceKey(change)));
+  const ready = changes.filter((change) => change.kind === 'adopt' || allowed.has(patienceKey(change)));
   const detached = ready.filter((change) => change.kind === 'detach');
   const freed = new Set(detached.map(({ row }) => row.portUuid));
   const others = ready.filter((change) => {

@@ -3,8 +3,8 @@
  * - it could not be reached, is busy, or did not answer (retryable): nothing is remembered, the pass is tried again;
  * - a row is not as the plan had seen it (`Conflict`): nothing is remembered, it is looked at again at once;
  * - anything else, such as a constraint violation: the same request would be refused again. It is remembered and not
- *   repeated by events and timers until the rows of the switch or what is wanted have changed. A hook or a person is
- *   always obeyed.
+ *   repeated by events and timers until the rows of the switch or what is wanted have changed; when they have changed
+ *   since the plan was made, it is looked at again at once. A hook or a person is always obeyed.
  */
 import type { PortChange } from './plan.ts';
 

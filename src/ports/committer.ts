@@ -20,10 +20,12 @@ import { buildTransaction } from './transaction.ts';
 import type { SeededChange } from './transaction.ts';
 import type { SwitchView } from './switch-view.ts';
 import { landed } from './in-doubt.ts';
+import { LostReplies } from './lost-replies.ts';
+import type { Operation, OperationResult } from '../ovsdb/wire.ts';
 
 /** Changes waiting for the transaction in flight. Beyond this a caller is told to come back. */
 const queuedRequestsMax = 10_000;
-/** How long a lost reply is looked for on the switch before the caller is told that the outcome is unknown. */
+/** How long a lost reply is looked for on the switch before the callers are told that nobody knows the outcome. */
 const lookDeadlineMs = 3000;
 const transactDeadlineMs = 5000;
 
@@ -60,10 +62,18 @@ export class Committer {
   readonly #appliedWaiters = new Set<() => void>();
   #queue: Request[] = [];
   readonly #inFlight = new Map<string, Promise<Committed>>();
+  readonly #lostReplies: LostReplies;
+  #sent: Promise<unknown> = Promise.resolve();
   #running = false;
 
   constructor(options: CommitterOptions) {
     this.#options = options;
+    this.#lostReplies = new LostReplies({ ...options, send: (operations) => this.#send(operations) });
+  }
+
+  /** What is not known by now is said to have failed. */
+  stop(): void {
+    this.#lostReplies.stop();
   }
 
   /** Resolves when the switch's database has the changes; see `waitApplied`. */
@@ -95,6 +105,7 @@ export class Committer {
   /** Wake those who wait for `cur_cfg`; call after every change of the replica. */
   onSwitchChanged(): void {
     for (const check of [...this.#appliedWaiters]) check();
+    this.#lostReplies.onSwitchChanged();
   }
 
   /** Resolves when `ovs-vswitchd` has applied what `committed` stands for; rejects with `NotApplied` after the deadline. */
@@ -149,7 +160,14 @@ export class Committer {
     for (const request of group) await this.#commitGroup([request]);
   }
 
-  async #recordAndTransact(group: readonly Request[]): Promise<Committed> {
+  /** Resolves or rejects as soon as there is something to tell; the ledger waits for the truth. */
+  #recordAndTransact(group: readonly Request[]): Promise<Committed> {
+    return new Promise((resolve, reject) => {
+      this.#record(group, reject).then(resolve, reject);
+    });
+  }
+
+  async #record(group: readonly Request[], giveUp: (error: AgentError) => void): Promise<Committed> {
     const { gap } = this;
     const { recorder, host, newTxn, onLedgerGap } = this.#options;
     const txn = newTxn();
@@ -164,38 +182,65 @@ export class Committer {
         gap.record(recorder, host).catch((error: unknown) => {
           onLedgerGap(toAgentError(error));
         });
-        return this.#transact(changes, blocks, txn);
+        return this.#transact(changes, blocks, txn, giveUp);
       });
     } catch (error) {
       if (progress.isWritten) throw error;
       // A full or damaged disk must not keep a guest from its network: the gap is reported and the change made.
       gap.note(changes.length, toAgentError(error));
       onLedgerGap(toAgentError(error));
-      return this.#transact(changes, [], txn);
+      return this.#transact(changes, [], txn, giveUp);
     }
   }
 
-  async #transact(changes: readonly Change[], blocks: readonly Block[], txn: string): Promise<Committed> {
+  async #transact(
+    changes: readonly Change[],
+    blocks: readonly Block[],
+    txn: string,
+    giveUp: (error: AgentError) => void,
+  ): Promise<Committed> {
     const last = blocks.at(-1);
     const comment = `ovs-port-agent txn ${txn}${last === undefined ? '' : ` ledger ${last.height} ${last.hash}`}`;
     const seeded = changes.map((change, index) => ({ change, seed: blocks[index]?.hash ?? `${txn} ${index}` }));
     const { operations, nextCfgIndex } = buildTransaction(seeded, { cluster: this.#options.cluster(), txn, comment });
     try {
-      const results = await this.#options.switch.transact(operations, { deadlineMs: transactDeadlineMs });
+      const results = await this.#send(operations);
       const nextCfg = nextCfgIndex === null ? null : results[nextCfgIndex]?.rows?.[0]?.['next_cfg'];
       return { nextCfg: typeof nextCfg === 'number' ? nextCfg : null };
-    } catch (error) {
+    } catch (thrown) {
+      const error = toAgentError(thrown);
       // Refused as a whole, or never sent: the outcome is known.
-      if (!isRetryable(error) || this.#options.switch.problem === error) throw error;
-      await this.#lookForLost(seeded, txn, toAgentError(error));
+      if (!isRetryable(error) || error.code === 'Busy' || this.#options.switch.problem === thrown) throw error;
+      await this.#lookForLost(seeded, txn, error, giveUp);
       return { nextCfg: nextCfgIndex === null ? null : this.#options.view.nextCfg };
     }
   }
 
-  /** The reply was lost, the transaction perhaps not. Never repeated blindly: the replica says which. */
-  async #lookForLost(seeded: readonly SeededChange[], txn: string, lost: AgentError): Promise<void> {
+  /** One transaction at a time. */
+  #send(operations: readonly Operation[]): Promise<OperationResult[]> {
+    const sent = this.#sent.then(() => this.#options.switch.transact(operations, { deadlineMs: transactDeadlineMs }));
+    this.#sent = sent.catch(() => undefined);
+    return sent;
+  }
+
+  /** The reply was lost, the transaction perhaps not. Never repeated blindly: the replica says which, however late. */
+  async #lookForLost(
+    seeded: readonly SeededChange[],
+    txn: string,
+    lost: AgentError,
+    giveUp: (error: AgentError) => void,
+  ): Promise<void> {
     const { view, clock } = this.#options;
-    await this.#waitUntil(() => this.#options.switch.problem === null, lookDeadlineMs, clock, lost.message);
+    const cancel = clock.after(lookDeadlineMs, () => {
+      giveUp(new AgentError('NotApplied', lost.message));
+    });
+    try {
+      await this.#lostReplies.known();
+    } catch {
+      throw lost;
+    } finally {
+      cancel();
+    }
     if (!seeded.every((change) => landed(change, txn, view))) throw lost;
   }
 

@@ -187,6 +187,7 @@ export class PortEngine {
   async stop(): Promise<void> {
     this.#runner.stop();
     this.#unitHints.stop();
+    this.#committer.stop();
     await this.#listing.settled();
   }
 

@@ -141,13 +141,15 @@ describe('the committer', () => {
     for (const code of ['Timeout', 'Unavailable', 'Busy'] as const) {
       const { ovs, committer, blocks } = await start();
       let asked = 0;
-      ovs.transact = () => {
-        asked++;
-        return Promise.reject(new AgentError(code, 'not now'));
+      ovs.transact = (operations) => {
+        const isQuestion = operations.length === 1;
+        if (!isQuestion) asked++;
+        return isQuestion ? Promise.resolve([]) : Promise.reject(new AgentError(code, 'not now'));
       };
       const outcomes = await Promise.allSettled(
         Array.from({ length: 50 }, (_, index) => committer.commit([attach(100 + index)], cause)),
       );
+      await turns();
       assert.equal(asked, 1);
       assert.ok(outcomes.every((outcome) => outcome.status === 'rejected' && refusedWith(code)(outcome.reason)));
       assert.equal((await blocks()).length, 100, 'each is recorded, and that it failed');
@@ -202,7 +204,48 @@ describe('the committer', () => {
       const { ovs, committer } = await start();
       ovs.faults.push('landed');
       assert.deepEqual(await committer.commit([attach(100)], cause), { nextCfg: 1 });
-      assert.equal(ovs.transactions.length, 1, 'and does not repeat it');
+      const changing = ovs.transactions.filter((operations) => operations.some(({ op }) => op === 'insert'));
+      assert.equal(changing.length, 1, 'and does not repeat it');
+    });
+
+    it('believes the replica only when the switch has answered what was asked later: it may be about to do it', async () => {
+      const { ovs, clock, committer, blocks } = await start();
+      // The switch stands still: it takes what is sent, and does it when it goes on.
+      const transact = ovs.transact.bind(ovs);
+      const waiting: (() => Promise<unknown>)[] = [];
+      ovs.transact = (operations) => {
+        waiting.push(() => transact(operations));
+        return Promise.reject(new AgentError('Timeout', 'OVSDB transact: no reply'));
+      };
+      const refused = assert.rejects(committer.commit([attach(100)], cause), refusedWith('NotApplied', 'no reply'));
+      await turns();
+      await clock.advance(3000);
+      await refused;
+      assert.deepEqual(await blocks(), ['attach vi100'], 'nobody knows yet');
+      ovs.transact = transact;
+      for (const go of waiting) await go();
+      await turns();
+      assert.deepEqual([await blocks(), ovs.portRows()], [['attach vi100'], ['veth100i0']]);
+      assert.deepEqual(clock.pendingMs, []);
+    });
+
+    it('says that it failed when the switch goes on without having got it, or nobody can wait any longer', async () => {
+      for (const isStopped of [false, true]) {
+        const { ovs, clock, committer, blocks } = await start();
+        const transact = ovs.transact.bind(ovs);
+        ovs.transact = () => Promise.reject(new AgentError('Timeout', 'OVSDB transact: no reply'));
+        const refused = assert.rejects(committer.commit([attach(100)], cause), refusedWith('NotApplied', 'no reply'));
+        await turns();
+        await clock.advance(3000);
+        await refused;
+        assert.deepEqual(await blocks(), ['attach vi100']);
+        if (isStopped) committer.stop();
+        else ovs.transact = transact;
+        await clock.advance(1000);
+        await turns();
+        assert.deepEqual(await blocks(), ['attach vi100', 'failed vi100']);
+        assert.deepEqual(clock.pendingMs, []);
+      }
     });
 
     it('says so when the switch does not have it, and makes nothing twice', async () => {
@@ -278,7 +321,7 @@ describe('the committer', () => {
 
     it('still gives every change UUIDs of its own, and still finds what landed', async () => {
       const { ovs, committer } = await start({ recorder: full });
-      ovs.faults.push('landed', 'landed');
+      ovs.faults.push('landed', null, 'landed');
       await committer.commit([attach(100), attach(101)], cause);
       await committer.commit([attach(102)], cause);
       assert.deepEqual(ovs.portRows(), ['veth100i0', 'veth101i0', 'veth102i0']);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { waitFor } from '../support/wait-for.ts';
+import { installPackage } from './package.ts';
 import { makeContainer, makeProxmox } from './proxmox.ts';
 import { TestNode } from './test-node.ts';
 
@@ -19,12 +19,10 @@ describe('the drop-ins for systemd and LXC, on a whole node', function () {
     node = await TestNode.boot();
     await makeProxmox(node);
     await makeContainer(node, { vmid: 100, hostname: 'web01', nets: [net], hookscript: false });
-    await execa('scripts/install.sh', ['--destdir', node.root]);
+    await installPackage(node);
     await node.write(dropIn, await readFile('systemd/pve-container-drop-in.conf', 'utf8'));
     await node.write(lxcDropIn, await readFile('proxmox/lxc-start-host.conf', 'utf8'));
     await node.run('systemctl', 'daemon-reload');
-    const bus = 'org.freedesktop.DBus';
-    await node.run('busctl', 'call', bus, '/org/freedesktop/DBus', bus, 'ReloadConfig');
     await node.run('systemctl', 'start', 'ovs-port-agent');
     // Writes the container's LXC configuration, as a first start by Proxmox VE does.
     await node.run('pct', 'start', '100');

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { Bus } from '../../src/platform/dbus/bus.ts';
 import { systemTimers } from '../../src/platform/timers.ts';
 import { Systemd } from '../../src/systemd1/systemd.ts';
@@ -11,6 +10,7 @@ import type { Behaviour } from '../support/mock-systemd.ts';
 import { TaskOutputFiles } from '../../src/platform/task-outputs.ts';
 import { systemdSuite } from '../support/systemd-suite.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { installPackage } from './package.ts';
 import { makeContainer, makeProxmox } from './proxmox.ts';
 import { TestNode } from './test-node.ts';
 
@@ -33,9 +33,7 @@ describe('systemd on a whole node', function () {
       '/var/lib/lxc/101/rootfs/etc/inittab',
       '::respawn:/bin/sleep 100000\n::shutdown:/bin/sleep 1000\n',
     );
-    await execa('scripts/install.sh', ['--destdir', node.root]);
-    await node.run('systemctl', 'daemon-reload');
-    await node.run('busctl', 'call', 'org.freedesktop.DBus', '/', 'org.freedesktop.DBus', 'ReloadConfig');
+    await installPackage(node);
     await node.run('systemctl', 'start', 'ovs-port-agent');
   });
   afterEach(async function () {

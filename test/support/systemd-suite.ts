@@ -151,7 +151,12 @@ export function systemdSuite(open: () => SystemdUnderTest): void {
       );
 
     it('give what they print, both streams, and their exit status', async () => {
-      const result = await run(['/bin/sh', '-c', 'echo one; echo two >&2; printf "three %s" "$0"; exit 7', 'a b $HOME %n']);
+      const result = await run([
+        '/bin/sh',
+        '-c',
+        'echo one; echo two >&2; printf "three %s" "$0"; exit 7',
+        'a b $HOME %n',
+      ]);
       assert.deepEqual(result, { exitStatus: 7, result: 'exit-code', lines: ['one', 'two', 'three a b $HOME %n'] });
       assert.deepEqual(await run(['/bin/true']), { exitStatus: 0, result: 'success', lines: [] });
     });

@@ -48,6 +48,8 @@ export const everythingNow: Urgency = { isAsked: true, attach: true, set: true, 
 
 /** How often a pass looks again because somebody else changed a row meanwhile. */
 const attemptsMax = 3;
+/** Guests' files looked at together: a few threads read them, and what waits for its turn is only garbage to come. */
+const readTogetherMax = 64;
 /** `ovs-vswitchd` makes the device of an internal port while it applies the row. */
 const internalPortDeadlineMs = 1000;
 
@@ -231,17 +233,7 @@ export class Reconciler {
     const { guests, links, view, bindings, managed, namingMode, policies, candidates } = this.#options;
     const vmids = scope === 'all' ? await guests.list() : [...scope];
     const unreadable = new Map<Vmid, string>();
-    const read = await Promise.all(
-      vmids.map(async (vmid) => {
-        try {
-          return [vmid, await guests.read(vmid)] as const;
-        } catch (error) {
-          // One bad file must not cost the other guests their ports.
-          unreadable.set(vmid, toAgentError(error).message);
-          return [vmid, null] as const;
-        }
-      }),
-    );
+    const read = await readGuests(guests, vmids, unreadable);
     const rows = scope === 'all' ? view.onBridges(managed) : vmids.flatMap((vmid) => view.ofVmid(vmid));
     const bound = bindings.all().filter(({ vmid }) => scope === 'all' || (vmid !== null && scope.has(vmid)));
     const found =
@@ -413,6 +405,28 @@ export class Reconciler {
         problems.set(port, `${netdev} could not be given the altname ${port}; does another device have it?`);
     }
   }
+}
+
+/** Guests, null without a configuration here; why one could not be read goes into `unreadable`. */
+async function readGuests(
+  guests: Guests,
+  vmids: readonly Vmid[],
+  unreadable: Map<Vmid, string>,
+): Promise<(readonly [Vmid, Guest | null])[]> {
+  const read: (readonly [Vmid, Guest | null])[] = [];
+  for (let at = 0; at < vmids.length; at += readTogetherMax) {
+    const together = vmids.slice(at, at + readTogetherMax).map(async (vmid) => {
+      try {
+        return [vmid, await guests.read(vmid)] as const;
+      } catch (error) {
+        // One bad file must not cost the other guests their ports.
+        unreadable.set(vmid, toAgentError(error).message);
+        return [vmid, null] as const;
+      }
+    });
+    read.push(...(await Promise.all(together)));
+  }
+  return read;
 }
 
 /** What may be done now, what removes first; a port whose name a stale row still holds waits for that row to go. */

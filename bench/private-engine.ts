@@ -12,6 +12,7 @@ import { parseConfig } from '../src/model/config.ts';
 import { OvsdbClient } from '../src/ovsdb/client.ts';
 import { BindingsFile } from '../src/platform/bindings-file.ts';
 import { ContainerNames } from '../src/platform/container-names.ts';
+import { ClusterRegistry } from '../src/platform/cluster-registry.ts';
 import { GuestFiles } from '../src/platform/guest-files.ts';
 import { GuestLocks } from '../src/platform/guest-locks.ts';
 import { InterfacesFile } from '../src/platform/interfaces-file.ts';
@@ -23,7 +24,7 @@ import { PortEngine } from '../src/ports/engine.ts';
 import { switchTables } from '../src/ports/switch-view.ts';
 import { switchLock } from '../src/ports/transaction.ts';
 import { txnNames } from '../src/ports/txn-name.ts';
-import { parseGuestConfig } from '../src/proxmox/guest-config.ts';
+import { clusterCodec } from '../src/proxmox/cluster-codec.ts';
 import type { Later } from './cleanup.ts';
 import { bridge, makePveFolders } from './guests.ts';
 import { messageOf } from './message.ts';
@@ -69,7 +70,7 @@ export async function startPrivateEngine(later: Later, endpoint: string): Promis
     switch: client,
     replica: () => client.replica,
     links,
-    guests: new GuestFiles(config.pve_dir, parseGuestConfig),
+    guests: new GuestFiles(config.pve_dir, new ClusterRegistry(config.pve_dir, clusterCodec), clusterCodec),
     guestLocks: new GuestLocks(config.lock_dir),
     recorder: ledger,
     listing: new InterfacesFile({

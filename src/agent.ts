@@ -26,6 +26,7 @@ import { parseVmid } from './model/names.ts';
 import { GuestControl } from './node/guest-control.ts';
 import { OvsdbClient } from './ovsdb/client.ts';
 import { BindingsFile } from './platform/bindings-file.ts';
+import { ClusterRegistry } from './platform/cluster-registry.ts';
 import { readConfigFile } from './platform/config-file.ts';
 import { ContainerNames } from './platform/container-names.ts';
 import { Bus } from './platform/dbus/bus.ts';
@@ -51,7 +52,7 @@ import { PortEngine } from './ports/engine.ts';
 import { switchTables } from './ports/switch-view.ts';
 import { switchLock } from './ports/transaction.ts';
 import { txnNames } from './ports/txn-name.ts';
-import { parseGuestConfig } from './proxmox/guest-config.ts';
+import { clusterCodec } from './proxmox/cluster-codec.ts';
 import { Systemd } from './systemd1/systemd.ts';
 import { TaskRunner } from './systemd1/task.ts';
 
@@ -258,7 +259,8 @@ async function wireEngine(
   closers.push(() => {
     ovsdb.stop();
   });
-  const guests = new GuestFiles(config.pve_dir, parseGuestConfig);
+  const registry = new ClusterRegistry(config.pve_dir, clusterCodec);
+  const guests = new GuestFiles(config.pve_dir, registry, clusterCodec);
   const engine = new PortEngine({
     switch: ovsdb,
     replica: () => ovsdb.replica,
@@ -320,7 +322,7 @@ async function wireEngine(
     engine,
     ledger,
     ledgerKey,
-    notices: () => [...keyProblems, ...guests.problems()],
+    notices: () => [...keyProblems, ...(registry.problem === null ? [] : [registry.problem]), ...guests.problems()],
   };
   const connectSwitch = async (): Promise<void> => {
     ovsdb.start();

@@ -4,78 +4,134 @@ import { join } from 'node:path';
 import { AgentError } from '../model/errors.ts';
 import type { Guest, GuestKind } from '../model/guest.ts';
 import type { Vmid } from '../model/names.ts';
-import type { GuestConfig } from '../proxmox/guest-config.ts';
+import type { ClusterCodec } from '../proxmox/cluster-codec.ts';
+import type { GuestConfig, GuestDetails } from '../proxmox/guest-config.ts';
+import { isMissing, readBoundedFile } from './bounded-file.ts';
+import type { ClusterRegistry } from './cluster-registry.ts';
 
-const folders: readonly (readonly [GuestKind, string])[] = [
-  ['lxc', 'lxc'],
-  ['qemu', 'qemu-server'],
-];
+const folders: Readonly<Record<GuestKind, string>> = { lxc: 'lxc', qemu: 'qemu-server' };
+const kinds = ['lxc', 'qemu'] as const;
 /** A guest's file larger than this is not one: Proxmox VE itself stops at 1 MiB a file. */
 const fileBytesMax = 1024 * 1024;
 
 interface Cached {
+  /** Equal while the file is the same: its version in the registry, or what stat(2) says. */
   readonly stamp: string;
   readonly config: GuestConfig;
 }
 
 export class GuestFiles {
   readonly #pveDir: string;
-  readonly #parse: (kind: GuestKind, vmid: Vmid, text: string) => GuestConfig;
+  readonly #registry: Pick<ClusterRegistry, 'current'>;
+  readonly #codec: Pick<ClusterCodec, 'guestConfig' | 'guestDetails'>;
+  /** By path. */
   readonly #cache = new Map<string, Cached>();
+  #doubles: readonly Vmid[] = [];
 
-  /** `parse` is `parseGuestConfig`. */
-  constructor(pveDir: string, parse: (kind: GuestKind, vmid: Vmid, text: string) => GuestConfig) {
+  constructor(
+    pveDir: string,
+    registry: Pick<ClusterRegistry, 'current'>,
+    codec: Pick<ClusterCodec, 'guestConfig' | 'guestDetails'>,
+  ) {
     this.#pveDir = pveDir;
-    this.#parse = parse;
+    this.#registry = registry;
+    this.#codec = codec;
   }
 
   /** null when the guest has no configuration here. A file that cannot be read is an error, not an absent guest. */
   async read(vmid: Vmid): Promise<Guest | null> {
-    for (const [kind, folder] of folders) {
-      const config = await this.#readFile(kind, vmid, join(this.#pveDir, folder, `${vmid}.conf`));
-      if (config !== null) return config.guest;
+    return (await this.config(vmid))?.guest ?? null;
+  }
+
+  /** The same with the facts that decide about a start or a change. A file that did not change is not read again. */
+  async config(vmid: Vmid): Promise<GuestConfig | null> {
+    const registry = await this.#registry.current();
+    if (registry !== null) {
+      const entry = registry.guests.get(vmid);
+      if (entry === undefined) return null;
+      return this.#readConfig(entry.kind, vmid, `${registry.version.starttime} ${entry.version}`);
+    }
+    for (const kind of kinds) {
+      const stamp = await this.#statStamp(this.#path(kind, vmid));
+      const config = stamp === null ? null : await this.#readConfig(kind, vmid, stamp);
+      if (config !== null) return config;
     }
     return null;
   }
 
+  /** The whole file, read now. */
+  async details(vmid: Vmid): Promise<GuestDetails | null> {
+    const config = await this.config(vmid);
+    if (config === null) return null;
+    const { kind } = config.guest;
+    const text = await readBoundedFile(this.#path(kind, vmid), fileBytesMax);
+    return text === null ? null : this.#codec.guestDetails(kind, vmid, text);
+  }
+
   /** vmids of this node, ascending. A host without Proxmox VE has none. */
   async list(): Promise<Vmid[]> {
-    const names = await Promise.all(
-      folders.map(([, folder]) => readdir(join(this.#pveDir, folder)).catch(ignoreMissing)),
-    );
-    const vmids = names.flat().flatMap((name) => {
-      const match = /^([1-9][0-9]{2,8})\.conf$/.exec(name);
-      return match === null ? [] : [Number(match[1]) as Vmid];
-    });
-    return [...new Set(vmids)].sort((a, b) => a - b);
+    const registry = await this.#registry.current();
+    const vmids = registry === null ? await this.#listFolders() : [...registry.guests.keys()];
+    const paths = new Set(vmids.flatMap((vmid) => kinds.map((kind) => this.#path(kind, vmid))));
+    for (const path of this.#cache.keys()) if (!paths.has(path)) this.#cache.delete(path);
+    return vmids.sort((a, b) => a - b);
   }
 
   /** What was passed over in files read so far, `file: problem`. */
   problems(): string[] {
-    return [...this.#cache].flatMap(([path, { config }]) => config.problems.map((problem) => `${path}: ${problem}`));
+    return [
+      ...this.#doubles.map(
+        (vmid) =>
+          `${this.#path('qemu', vmid)}: passed over, because ${this.#path('lxc', vmid)} has the same vmid; remove one`,
+      ),
+      ...[...this.#cache].flatMap(([path, { config }]) => config.problems.map((problem) => `${path}: ${problem}`)),
+    ];
   }
 
-  async #readFile(kind: GuestKind, vmid: Vmid, path: string): Promise<GuestConfig | null> {
-    let stamp: string;
-    try {
-      const { ino, size, mtimeMs, ctimeMs } = await stat(path);
-      if (size > fileBytesMax) throw unreadable(path, `it has ${size} bytes, which no guest's configuration has`);
-      stamp = `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
-    } catch (error) {
-      if (!isMissing(error)) throw unreadable(path, error);
+  async #listFolders(): Promise<Vmid[]> {
+    const [containers = [], machines = []] = await Promise.all(
+      kinds.map(async (kind) => {
+        const names = await readdir(join(this.#pveDir, folders[kind])).catch(ignoreMissing);
+        return names.flatMap((name) => {
+          const match = /^([1-9][0-9]{2,8})\.conf$/.exec(name);
+          return match === null ? [] : [Number(match[1]) as Vmid];
+        });
+      }),
+    );
+    const isContainer = new Set(containers);
+    this.#doubles = machines.filter((vmid) => isContainer.has(vmid));
+    return [...new Set([...containers, ...machines])];
+  }
+
+  async #readConfig(kind: GuestKind, vmid: Vmid, stamp: string): Promise<GuestConfig | null> {
+    const path = this.#path(kind, vmid);
+    const cached = this.#cache.get(path);
+    if (cached?.stamp === stamp) return cached.config;
+    const text = await readBoundedFile(path, fileBytesMax);
+    if (text === null) {
       this.#cache.delete(path);
       return null;
     }
-    const cached = this.#cache.get(path);
-    if (cached?.stamp === stamp) return cached.config;
-    const text = await readFile(path, 'utf8').catch((error: unknown) => {
-      if (isMissing(error)) return null;
-      throw unreadable(path, error);
-    });
-    if (text === null) return null;
-    const config = this.#parse(kind, vmid, text);
+    const config = this.#codec.guestConfig(kind, vmid, text);
     this.#cache.set(path, { stamp, config });
     return config;
+  }
+
+  async #statStamp(path: string): Promise<string | null> {
+    try {
+      const { ino, size, mtimeMs, ctimeMs } = await stat(path);
+      return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
+    } catch (error) {
+      if (!isMissing(error)) {
+        throw new AgentError('Unavailable', `cannot read ${path}: ${(error as Error).message}`, { cause: error });
+      }
+      this.#cache.delete(path);
+      return null;
+    }
+  }
+
+  #path(kind: GuestKind, vmid: Vmid): string {
+    return join(this.#pveDir, folders[kind], `${vmid}.conf`);
   }
 }
 
@@ -83,17 +139,6 @@ export class GuestFiles {
 export async function readClusterName(pveDir: string, otherwise: string): Promise<string> {
   const text = await readFile(join(pveDir, 'corosync.conf'), 'utf8').catch(() => '');
   return /^\s*cluster_name:\s*([A-Za-z0-9_-]+)\s*$/m.exec(text)?.[1] ?? otherwise;
-}
-
-function unreadable(path: string, reason: unknown): AgentError {
-  if (reason instanceof AgentError) return reason;
-  const why = reason instanceof Error ? reason.message : String(reason);
-  return new AgentError('Unavailable', `cannot read ${path}: ${why}`, { cause: reason });
-}
-
-function isMissing(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
 function ignoreMissing(error: unknown): string[] {

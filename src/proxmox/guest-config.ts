@@ -1,98 +1,118 @@
 /**
- * Reads what ports need from a guest's configuration file (`/etc/pve/lxc/<vmid>.conf`, `/etc/pve/qemu-server/<vmid>.conf`).
- * Only the lines before the first section count: `[pve:pending]` is not in force yet, and every other section is a snapshot.
+ * What a guest's configuration file says (`/etc/pve/lxc/<vmid>.conf`, `/etc/pve/qemu-server/<vmid>.conf`): its nics for
+ * ports, and the facts that decide whether it may be started, changed or hooked. Only the section in force counts.
  */
-import { AgentError } from '../model/errors.ts';
+import { toAgentError } from '../model/errors.ts';
 import type { Guest, GuestKind, GuestNic } from '../model/guest.ts';
-import { nicIndex, parseBridgeName, parseNicName, parseVlanTag, quote } from '../model/names.ts';
-import type { VlanTag, Vmid } from '../model/names.ts';
+import { nicIndex, parseNicName, quote } from '../model/names.ts';
+import type { NicName, Vmid } from '../model/names.ts';
+import { notesOf, parseGuestDocument, readLine, settingsOf, textOf } from './guest-document.ts';
+import type { GuestDocument } from './guest-document.ts';
+import { parseNicOptions, readBoolean } from './nic-options.ts';
+import type { NicOptions } from './nic-options.ts';
 
 export interface GuestConfig {
   readonly guest: Guest;
+  /** Why Proxmox VE keeps others off the guest, `backup` or `migrate` for example; null when it does not. */
+  readonly lock: string | null;
+  readonly template: boolean;
+  /** `local:snippets/ovs-port-agent`, or null. */
+  readonly hookscript: string | null;
+  /** Whether changes wait for the next start. */
+  readonly pending: boolean;
   /** One sentence for each line that was passed over, at most `problemsMax` and one; the rest of the file still counts. */
   readonly problems: readonly string[];
+}
+
+/** A configuration in full, for people. */
+export interface GuestDetails {
+  readonly config: GuestConfig;
+  /** What is in force, as it stands in the file. */
+  readonly settings: ReadonlyMap<string, string>;
+  readonly notes: string;
+  /** Snapshot that the guest stands on, or null. */
+  readonly parent: string | null;
+  readonly snapshots: readonly string[];
+  readonly nics: readonly (NicOptions & { readonly nic: NicName })[];
 }
 
 /** A file that is nothing but garbage is one problem to its reader, not as many as it has lines. */
 const problemsMax = 20;
 
-/** Total: any text gives a guest, what could not be understood is named in `problems`. */
+/** Total: any text gives a guest, what could not be understood is named in `problems`. `text` is latin1. */
 export function parseGuestConfig(kind: GuestKind, vmid: Vmid, text: string): GuestConfig {
-  const nics: GuestNic[] = [];
-  const problems: string[] = [];
-  let name = '';
-  let tags: string[] = [];
-  const nameKey = kind === 'lxc' ? 'hostname' : 'name';
-  for (const [index, line] of text.split('\n').entries()) {
-    if (/^\[[A-Za-z][A-Za-z0-9_:-]*\]\s*$/.test(line)) break;
-    // Proxmox VE also takes `lxc.key = value`, the spelling of LXC itself.
-    const match = /^([A-Za-z][A-Za-z0-9_.-]*):\s*(.*?)\s*$/.exec(line);
-    if (match === null) {
-      if (line.trim() !== '' && !line.startsWith('#') && !/^lxc\.[a-z0-9_.-]+\s*=/.test(line))
-        problems.push(`line ${index + 1} is not "key: value": ${quote(line)}`);
-      continue;
-    }
-    const [, key = '', value = ''] = match;
-    if (key === nameKey) name = value;
-    else if (key === 'tags') tags = value.split(/[;,\s]+/).filter((tag) => tag !== '');
-    else if (/^net\d+$/.test(key)) {
-      try {
-        nics.push(parseNic(kind, key, value));
-      } catch (error) {
-        problems.push(`line ${index + 1}: ${key}: ${error instanceof Error ? error.message : String(error)}`);
-      }
-    }
-  }
-  nics.sort((a, b) => nicIndex(a.nic) - nicIndex(b.nic));
-  const more = problems.length - problemsMax;
-  const shown = more > 0 ? [...problems.slice(0, problemsMax), `and ${more} more such lines`] : problems;
-  return { guest: { kind, vmid, name, tags, nics }, problems: shown };
+  return readDocument(parseGuestDocument(kind, text), vmid).config;
 }
 
-function parseNic(kind: GuestKind, key: string, value: string): GuestNic {
-  const options = new Map<string, string>();
-  for (const part of value.split(',')) {
-    const at = part.indexOf('=');
-    // A machine's card may be a bare model (`virtio`) when Proxmox has not chosen a MAC yet.
-    options.set(at < 0 ? part : part.slice(0, at), at < 0 ? '' : part.slice(at + 1));
-  }
-  const bridge = options.get('bridge');
-  const tag = options.get('tag');
+/** The same in full. */
+export function parseGuestDetails(kind: GuestKind, vmid: Vmid, text: string): GuestDetails {
+  const document = parseGuestDocument(kind, text);
+  const { config, nics } = readDocument(document, vmid);
+  const [current] = document.sections;
+  const settings = settingsOf(document, current);
   return {
-    nic: parseNicName(key),
-    bridge: bridge === undefined ? null : parseBridgeName(bridge),
-    tag: tag === undefined ? null : parseVlanTag(tag),
-    trunks: parseTrunks(options.get('trunks')),
-    firewall: parseFlag('firewall', options.get('firewall')),
-    linkDown: parseFlag('link_down', options.get('link_down')),
-    mac: findMac(kind, options),
+    config,
+    settings,
+    notes: notesOf(document, current),
+    parent: settings.get('parent') ?? null,
+    snapshots: document.sections.flatMap((section) => (section.kind === 'snapshot' ? [section.name] : [])),
+    nics,
   };
 }
 
-/** `trunks=10;20;30-32`, as Proxmox writes it. */
-function parseTrunks(value: string | undefined): VlanTag[] {
-  if (value === undefined) return [];
-  const tags = new Set<VlanTag>();
-  for (const part of value.split(';')) {
-    const [first = '', last = first, rest] = part.split('-');
-    const from = parseVlanTag(first);
-    const to = parseVlanTag(last);
-    if (rest !== undefined || to < from) throw new AgentError('InvalidArgument', `trunks=${quote(value)} is not valid`);
-    for (let tag: number = from; tag <= to; tag++) tags.add(tag as VlanTag);
+type ReadNic = NicOptions & { readonly nic: NicName };
+
+function readDocument(document: GuestDocument, vmid: Vmid): { config: GuestConfig; nics: ReadNic[] } {
+  const { kind, lines, sections } = document;
+  const problems: string[] = [];
+  let problemCount = 0;
+  const complain = (index: number, what: () => string): void => {
+    if (++problemCount <= problemsMax) problems.push(`line ${index + 1}${what()}`);
+  };
+  const settings = new Map<string, { value: string; index: number }>();
+  const [current] = sections;
+  for (let index = current.start; index < current.end; index++) {
+    const raw = lines[index] ?? '';
+    const line = readLine(raw);
+    if (line.kind === 'unreadable' || (line.kind === 'setting' && line.value === '')) {
+      complain(index, () => ` is not "key: value": ${quote(raw.replace(/\r?\n$/, ''))}`);
+    } else if (line.kind === 'setting') settings.set(line.key, { value: line.value, index });
   }
-  return [...tags].sort((a, b) => a - b);
+  const nics: ReadNic[] = [];
+  for (const [key, { value, index }] of settings) {
+    if (!/^net\d+$/.test(key)) continue;
+    try {
+      nics.push({ nic: parseNicName(key), ...parseNicOptions(kind, value) });
+    } catch (error) {
+      complain(index, () => `: ${key}: ${toAgentError(error).message}`);
+    }
+  }
+  nics.sort((a, b) => nicIndex(a.nic) - nicIndex(b.nic));
+  if (problemCount > problemsMax) problems.push(`and ${problemCount - problemsMax} more such lines`);
+  const valueOf = (key: string): string | null => settings.get(key)?.value ?? null;
+  const config: GuestConfig = {
+    guest: {
+      kind,
+      vmid,
+      name: textOf(valueOf(kind === 'lxc' ? 'hostname' : 'name') ?? ''),
+      tags: (valueOf('tags') ?? '').split(/[;,\s]+/).filter((tag) => tag !== ''),
+      nics: nics.map(portFacts),
+    },
+    lock: valueOf('lock'),
+    template: readBoolean(valueOf('template') ?? '0') ?? false,
+    hookscript: valueOf('hookscript'),
+    pending: sections.some((section) => section.kind === 'pending' && hasContent(document, section.start, section.end)),
+    problems,
+  };
+  return { config, nics };
 }
 
-function parseFlag(key: string, value: string | undefined): boolean {
-  if (value === undefined || value === '0') return false;
-  if (value === '1') return true;
-  throw new AgentError('InvalidArgument', `${key}=${quote(value)} is not valid: expected 0 or 1`);
+/** What a port depends on. */
+function portFacts({ nic, bridge, tag, trunks, firewall, linkDown, mac }: ReadNic): GuestNic {
+  return { nic, bridge, tag, trunks, firewall, linkDown, mac };
 }
 
-/** A container says `hwaddr=MAC`; a machine says `<model>=MAC`. */
-function findMac(kind: GuestKind, options: Map<string, string>): string | null {
-  const isMac = (text: string | undefined): boolean =>
-    text !== undefined && /^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$/.test(text);
-  const mac = kind === 'lxc' ? options.get('hwaddr') : [...options.values()].find(isMac);
-  return isMac(mac) && mac !== undefined ? mac.toLowerCase() : null;
+function hasContent({ lines }: GuestDocument, start: number, end: number): boolean {
+  for (let index = start; index < end; index++) if (readLine(lines[index] ?? '').kind !== 'blank') return true;
+  return false;
 }

@@ -28,6 +28,7 @@ const packages = {
   zod: ['^src/model/', '^src/resources/'],
   'smol-toml': ['^src/platform/'],
   'dbus-next': ['^src/platform/'],
+  'proxmox-api': ['^src/proxmox/'],
   execa: ['^src/platform/'],
   ini: ['^src/platform/', '^src/proxmox/'],
   'js-yaml': ['^src/cli/', '^src/plugins/', '^src/state/'],

@@ -301,7 +301,9 @@ function wantedPort(vmid: Vmid): WantedPort {
   const text = `hostname: ct${vmid}\nnet0: name=eth0,bridge=${bridge},hwaddr=BC:24:11:00:01:00,tag=10\n`;
   const { guest } = parseGuestConfig('lxc', vmid, text);
   const netdev = `veth${vmid}i0`;
-  const links = new Map([[netdev, { name: netdev, master: null, altnames: [], mtu: 1500, peerElsewhere: true }]]);
+  const links = new Map([
+    [netdev, { name: netdev, master: null, altnames: [], originalName: null, mtu: 1500, peerElsewhere: true }],
+  ]);
   const [verdict] = desiredPorts(guest, links, new Set([bridge]), 'auto');
   if (verdict?.wanted == null) throw new Error(`guest ${vmid} wants no port`);
   return verdict.wanted;

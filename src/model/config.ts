@@ -53,7 +53,10 @@ const schema = z.strictObject({
     .default('vi_{container}')
     .describe('port name of a device without a vmid'),
   naming_mode: z.enum(namingModes).default('auto').describe('how ports, rows and devices are named'),
-  enable_rename: z.boolean().default(false).describe('older key; true warns and means naming_mode = "auto"'),
+  enable_rename: z
+    .boolean()
+    .default(false)
+    .describe('older key; true means naming_mode = "rename"; on a node of Proxmox VE it warns and means nothing'),
   include_prefixes: z
     .array(z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,14}$/, 'expected the beginning of a device name'))
     .default([])
@@ -97,23 +100,37 @@ export interface ConfigIssue {
   readonly message: string;
 }
 
-/** Throws `ConfigError` with everything that is wrong at once. */
-export function parseConfig(input: unknown): ConfigResult {
+/**
+ * Throws `ConfigError` with everything that is wrong at once. `isProxmoxNode` is asked whether this is one, by its
+ * `pve_dir`.
+ */
+export function parseConfig(input: unknown, isProxmoxNode: (pveDir: string) => boolean = () => true): ConfigResult {
   const result = schema.safeParse(input);
   if (!result.success) throw new ConfigError(result.error.issues.flatMap(describeIssue));
   const { data } = result;
   const bridges = data.bridges ?? [...new Set([data.bridge_name, data.container_bridge])];
   const issues = data.policy.flatMap((policy, index) => unmanaged(policy, `policy.${index}`, bridges));
   if (issues.length > 0) throw new ConfigError(issues);
+  const isProxmox = isProxmoxNode(data.pve_dir);
+  if (isProxmox && data.naming_mode === 'rename') {
+    throw new ConfigError([
+      {
+        key: 'naming_mode',
+        message: `"rename" is for hosts without Proxmox VE, which would lose its devices, and there is ${data.pve_dir}; "auto" gives altnames`,
+      },
+    ]);
+  }
   const warnings: string[] = [];
-  if (data.enable_rename) {
+  if (data.enable_rename && isProxmox) {
     warnings.push(
       'enable_rename = true: devices are not renamed, Proxmox VE would lose them; naming_mode = "auto" gives altnames',
     );
   }
+  const isRenaming = data.enable_rename && !isProxmox && data.naming_mode === 'auto';
   return {
     config: {
       ...data,
+      ...(isRenaming ? { naming_mode: 'rename' } : {}),
       bridges,
       ledger_path: data.ledger_path ?? `${data.state_dir}/ledger.jsonl`,
     },

@@ -27,8 +27,9 @@ export function comparePortNames(a: string, b: string): number {
 /**
  * `auto`: a guest's row keeps the netdev's name, as Proxmox VE looks it up; any other device's row is the port name.
  * `alias`: always the netdev's name. `port`: always the port name, for who wants `ovs-vsctl` to say `vi100` everywhere.
+ * `rename`: the netdev itself is renamed to the port name; on hosts without Proxmox VE, which would lose its devices.
  */
-export const namingModes = ['auto', 'alias', 'port'] as const;
+export const namingModes = ['auto', 'alias', 'port', 'rename'] as const;
 export type NamingMode = (typeof namingModes)[number];
 
 /** Name of the Port row; its Interface always carries the netdev's real name. */
@@ -42,6 +43,7 @@ export function portRowName(
     case 'alias':
       return device.netdev;
     case 'port':
+    case 'rename':
       return device.port;
   }
 }

@@ -1,4 +1,5 @@
 /** Reads `config.toml`. Errors name the file, the line and the column. */
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { parse, TomlError } from 'smol-toml';
 import { ConfigError, parseConfig } from '../model/config.ts';
@@ -15,18 +16,18 @@ export async function readConfigFile(path: string | null): Promise<ConfigResult>
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    if (path === null && (error as NodeJS.ErrnoException).code === 'ENOENT') return parseConfig({});
+    if (path === null && (error as NodeJS.ErrnoException).code === 'ENOENT') return parseConfig({}, existsSync);
     throw new AgentError('InvalidArgument', `cannot read the configuration ${file}: ${(error as Error).message}`, {
       cause: error,
     });
   }
-  return parseConfigText(text, file);
+  return parseConfigText(text, file, existsSync);
 }
 
 /** Throws `InvalidArgument`: one line for each thing wrong, as `file:line:column: key: message`. */
-export function parseConfigText(text: string, file: string): ConfigResult {
+export function parseConfigText(text: string, file: string, isProxmoxNode?: (pveDir: string) => boolean): ConfigResult {
   try {
-    return parseConfig(parse(text));
+    return parseConfig(parse(text), isProxmoxNode);
   } catch (error) {
     if (error instanceof TomlError) {
       const [reason = ''] = error.message.split('\n');

@@ -12,6 +12,8 @@ export interface LinkInfo {
   readonly name: string;
   readonly master: string | null;
   readonly altnames: readonly string[];
+  /** Its name before `rename`; null when there was none. */
+  readonly originalName: string | null;
   /** In bytes. */
   readonly mtu: number;
   /** A pair whose other end lives in another network namespace. */
@@ -28,6 +30,8 @@ const retriesMax = 5;
 const queuedLinesMax = 100_000;
 /** The loopback device exists in every network namespace: its answer marks the end of a batch. */
 const sentinel = 'lo';
+/** With the name that a device had before it: an altname that says so before anything is done, and until it is undone. */
+const renamedPrefix = 'ovs-port-agent.';
 const devicePattern = /^[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,14}$/;
 
 interface Batch {
@@ -70,7 +74,6 @@ export class Links {
 
   /** The named devices as they are now; those that do not exist are missing. */
   observe(names: readonly string[]): Promise<Map<string, LinkInfo>> {
-    if (names.length === 0) return Promise.resolve(new Map<string, LinkInfo>());
     return this.#run(validNames(names).map((name) => `link show dev ${name}`));
   }
 
@@ -100,6 +103,80 @@ export class Links {
     await this.#run([`link property del dev ${netdev} altname ${altname}`]);
   }
 
+  /**
+   * Renames devices; the names they had become altnames. Answers those that have their new names, by these.
+   *   1. the altname that remembers the old name     -> killed here: the device is as it was, `originalName` says so
+   *   2. the name                                    -> killed here: known by `originalName`, not yet by its old name
+   *   3. the old name as an altname
+   */
+  async rename(names: ReadonlyMap<string, string>): Promise<Map<string, LinkInfo>> {
+    const marks = [...names.keys()].map((name) => `link property add dev ${name} altname ${renamedPrefix}${name}`);
+    await this.#run(marks);
+    const changes = [...names].map(([before, after]) => ({
+      before,
+      after,
+      isDone: (link: LinkInfo): boolean => link.originalName === before,
+    }));
+    const renamed = await this.#setNames(changes);
+    await this.#run(
+      [...names].map(([before, after]) =>
+        renamed.has(after)
+          ? `link property add dev ${after} altname ${before}`
+          : `link property del dev ${before} altname ${renamedPrefix}${before}`,
+      ),
+    );
+    return this.observe([...renamed.keys()]);
+  }
+
+  /** The way back, for devices with an `originalName`: the same steps backwards. Answers those that have it, by it. */
+  async giveBackNames(devices: readonly LinkInfo[]): Promise<Map<string, LinkInfo>> {
+    const changes = devices.flatMap(({ name, originalName }) =>
+      originalName === null
+        ? []
+        : [
+            {
+              before: name,
+              after: originalName,
+              isDone: (link: LinkInfo): boolean => link.originalName === originalName,
+            },
+          ],
+    );
+    const given = await this.#setNames(changes);
+    await this.#run([...given.keys()].map((name) => `link property del dev ${name} altname ${renamedPrefix}${name}`));
+    return this.observe([...given.keys()]);
+  }
+
+  /** Kernels before 6.2 rename no device that is up: there it is down for a moment. Answers what `isDone` finds done. */
+  async #setNames(
+    changes: readonly { before: string; after: string; isDone: (link: LinkInfo) => boolean }[],
+  ): Promise<Map<string, LinkInfo>> {
+    const done = new Map<string, LinkInfo>();
+    const attempt = async (some: typeof changes, prefix: (before: string) => string[]): Promise<void> => {
+      const lines = some.flatMap(({ before, after }) => [
+        // A name that a device has as an altname cannot become its name.
+        `link property del dev ${before} altname ${after}`,
+        ...prefix(before),
+        `link set dev ${before} name ${after}`,
+        `link show dev ${after}`,
+      ]);
+      const found = await this.#run(lines);
+      for (const { after, isDone } of some) {
+        const link = found.get(after);
+        if (link !== undefined && isDone(link)) done.set(after, link);
+      }
+    };
+    const left = (): typeof changes => changes.filter(({ after }) => !done.has(after));
+    await attempt(changes, () => []);
+    // A device whose new name is taken is not set down for nothing.
+    const taken = [...(await this.observe(left().map(({ after }) => after))).values()];
+    const busy = left().filter(
+      ({ after }) => !taken.some(({ name, altnames }) => name === after || altnames.includes(after)),
+    );
+    await attempt(busy, (before) => [`link set dev ${before} down`]);
+    await this.#run(busy.map(({ before, after }) => `link set dev ${done.has(after) ? after : before} up`));
+    return done;
+  }
+
   /** Sets devices up and puts each into its Linux bridge; the answer holds those that are in theirs. */
   async joinBridges(bridges: ReadonlyMap<string, string>): Promise<Map<string, LinkInfo>> {
     // `ip` takes a master that does not exist for a mistake in its arguments, and ends in spite of `-force`.
@@ -124,6 +201,7 @@ export class Links {
   }
 
   #run(lines: readonly string[], answersBefore = 0): Promise<Map<string, LinkInfo>> {
+    if (lines.length === 0) return Promise.resolve(new Map<string, LinkInfo>());
     if (this.#closed) return Promise.reject(stopping());
     const waiting = this.#queue.reduce((sum, batch) => sum + batch.lines.length, lines.length);
     if (waiting > queuedLinesMax) {
@@ -243,6 +321,7 @@ export function parseLinks(json: string): LinkInfo[] {
       } | null,
     ) => {
       if (typeof entry?.ifname !== 'string') return [];
+      const altnames = Array.isArray(entry.altnames) ? entry.altnames.filter((name) => typeof name === 'string') : [];
       return [
         {
           name: entry.ifname,
@@ -250,7 +329,12 @@ export function parseLinks(json: string): LinkInfo[] {
           mtu: typeof entry.mtu === 'number' ? entry.mtu : 0,
           peerElsewhere: entry.link_netnsid !== undefined,
           hasAddress: Array.isArray(entry.addr_info) && entry.addr_info.some(isGlobal),
-          altnames: Array.isArray(entry.altnames) ? entry.altnames.filter((name) => typeof name === 'string') : [],
+          altnames: altnames.filter((name) => !name.startsWith(renamedPrefix)),
+          originalName:
+            altnames
+              .filter((name) => name.startsWith(renamedPrefix))
+              .map((name) => name.slice(renamedPrefix.length))
+              .find((name) => devicePattern.test(name)) ?? null,
         },
       ];
     },

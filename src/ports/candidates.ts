@@ -5,8 +5,8 @@
  */
 import { toAgentError } from '../model/errors.ts';
 import { parseGuestNetdev } from '../model/guest.ts';
-import { parseContainerName, parseNetdevName } from '../model/names.ts';
-import type { ContainerName, NetdevName } from '../model/names.ts';
+import { parseContainerName, parseNetdevName, parsePortName } from '../model/names.ts';
+import type { ContainerName, NetdevName, PortName } from '../model/names.ts';
 import { portRowName, templatePortName } from '../model/naming.ts';
 import type { NamingMode } from '../model/naming.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
@@ -43,27 +43,32 @@ export async function candidatePorts(
   links: Pick<Links, 'withAddress'>,
   options: CandidateOptions,
 ): Promise<CandidatePorts> {
-  const offered = [...found.values()].filter(({ name }) => hasPrefix(name, options.prefixes) && !taken.has(name));
+  const offered = [...found.values()].filter(
+    ({ name, originalName }) => hasPrefix(originalName ?? name, options.prefixes) && !taken.has(name),
+  );
   const wanted: WantedPort[] = [];
   const problems = new Map<string, string>();
   const fresh: Link[] = [];
-  const take = async (name: string, row: ObservedPort | null): Promise<void> => {
+  const take = async ({ name, originalName }: Link, row: ObservedPort | null): Promise<void> => {
     try {
       const netdev = parseNetdevName(name);
       const marked = row?.portIds.get(markKeys.container);
       const container = marked === undefined ? await options.names.nameOf(netdev) : parseContainerName(marked);
-      wanted.push(wantedCandidate(netdev, container, row, options));
+      // A kill may have come between the new name and the row.
+      const known = row === null ? null : portNameOfRow(row);
+      const port = known ?? (originalName === null || originalName === name ? null : parsePortName(name));
+      wanted.push(wantedCandidate(netdev, container, port, row, options));
     } catch (error) {
       problems.set(name, `${name} has no port: ${toAgentError(error).message}`);
     }
   };
   for (const link of offered) {
     const row = view.byNetdev(link.name);
-    if (row !== null && isOurs(row)) await take(link.name, row);
+    if (row !== null && isOurs(row)) await take(link, row);
     else if (row === null && link.master === null && link.peerElsewhere) fresh.push(link);
   }
   const addressed = await links.withAddress(fresh.map(({ name }) => name));
-  for (const { name } of fresh) if (!addressed.has(name)) await take(name, null);
+  for (const link of fresh) if (!addressed.has(link.name)) await take(link, null);
   return { wanted, problems };
 }
 
@@ -71,11 +76,12 @@ export async function candidatePorts(
 function wantedCandidate(
   netdev: NetdevName,
   container: ContainerName,
+  known: PortName | null,
   row: ObservedPort | null,
   { policies, namingTemplate, namingMode }: CandidateOptions,
 ): WantedPort {
   const placement = policies.place({ netdev, container, vmid: null, guest: null, asked: null });
-  const port = (row === null ? null : portNameOfRow(row)) ?? templatePortName(namingTemplate, { container, index: 0 });
+  const port = known ?? templatePortName(namingTemplate, { container, index: 0 });
   return {
     port,
     netdev,

@@ -21,6 +21,8 @@ export interface Link {
   /** The device that holds it: a Linux bridge, a bond, or `ovs-system` when the kernel datapath has it. */
   readonly master: string | null;
   readonly altnames: readonly string[];
+  /** Its name before the agent renamed it; null when the agent did not. */
+  readonly originalName: string | null;
   /** In bytes. */
   readonly mtu: number;
   /** A pair whose other end lives in another network namespace, as a container's does. */
@@ -37,6 +39,13 @@ export interface Links {
   /** Those of the named devices that have an address other than a link-local one. */
   withAddress(names: readonly string[]): Promise<ReadonlySet<string>>;
   removeAltname(netdev: string, altname: string): Promise<void>;
+  /**
+   * Renames devices; the names they had become altnames. Answers those that have their new names, by these. A kill in
+   * between leaves nothing that asking again, or `giveBackNames`, does not put right.
+   */
+  rename(names: ReadonlyMap<string, PortName>): Promise<ReadonlyMap<string, Link>>;
+  /** The way back, for devices with an `originalName`; answers those that have it again, by it. */
+  giveBackNames(devices: readonly Link[]): Promise<ReadonlyMap<string, Link>>;
   /** Sets devices up and puts each into its Linux bridge; those where it did not work are missing from the answer. */
   joinBridges(bridges: ReadonlyMap<NetdevName, NetdevName>): Promise<ReadonlyMap<string, Link>>;
 }

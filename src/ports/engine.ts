@@ -11,6 +11,7 @@ import type { ObservedPort } from '../model/port.ts';
 import { Announcer } from './announcer.ts';
 import type { PortEvents } from './announcer.ts';
 import { Bindings } from './bindings.ts';
+import type { Binding } from './bindings.ts';
 import { hasPrefix } from './candidates.ts';
 import { Committer } from './committer.ts';
 import type {
@@ -40,6 +41,7 @@ import { Policies } from './policies.ts';
 import { everythingNow, patiently, Reconciler } from './reconciler.ts';
 import type { PassResult, Scope } from './reconciler.ts';
 import { phaseDraft } from './record.ts';
+import { deviceName } from './renaming.ts';
 import { Runner } from './runner.ts';
 import { SwitchView } from './switch-view.ts';
 import { UnitHints } from './unit-hints.ts';
@@ -219,7 +221,7 @@ export class PortEngine {
     if (changes.some(({ table, kind }) => table === 'Bridge' && kind !== 'modify'))
       this.#runner.wake('bridges changed');
     else if (this.#mirrors.areDue(changes)) this.#runner.wake('mirrors changed');
-    else if (this.#bindings.all().some(({ netdev }) => this.#view.byNetdev(netdev) === null))
+    else if (this.#bindings.all().some((binding) => this.#view.byNetdev(this.#deviceName(binding)) === null))
       this.#runner.wake('switch changed');
   }
 
@@ -235,7 +237,7 @@ export class PortEngine {
     for (const name of names) {
       const guest = parseGuestNetdev(name);
       if (guest !== null) touched.add(guest.vmid);
-      else if (this.#bindings.byNetdev(name) !== null || hasPrefix(name, this.#options.includePrefixes)) {
+      else if (this.#isKnownDevice(name)) {
         this.#runner.wake(`device ${name} changed`);
       }
     }
@@ -361,7 +363,7 @@ export class PortEngine {
         netdev: row.netdev,
         port,
         row: row.rowName,
-        altname: port,
+        altname: row.netdev === port ? (this.#bindings.byPort(port)?.netdev ?? port) : port,
         stanza: port,
       };
     });
@@ -428,6 +430,20 @@ export class PortEngine {
       this.#options.events.trouble(this.#lastTrouble);
       return false;
     }
+  }
+
+  #deviceName(binding: Binding): NetdevName {
+    return deviceName(binding, this.#options.namingMode);
+  }
+
+  /** A device that was handed over or renamed, or may be a container's. */
+  #isKnownDevice(name: string): boolean {
+    const row = this.#view.byNetdev(name);
+    return (
+      this.#bindings.byNetdev(name) !== null ||
+      hasPrefix(name, this.#options.includePrefixes) ||
+      (row !== null && this.#viewOf(row) !== null)
+    );
   }
 
   /** Once, before the first pass: what the last run wrote ahead and the switch does not have was never done. */

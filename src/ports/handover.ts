@@ -14,6 +14,7 @@ import { isOurs } from './marks.ts';
 import { portNameOfRow } from './plan.ts';
 import type { Policies } from './policies.ts';
 import { everythingNow } from './reconciler.ts';
+import { deviceName, giveBackNames, linkOfBinding, renameDevices } from './renaming.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { SwitchView } from './switch-view.ts';
 
@@ -97,36 +98,37 @@ export class Handover {
     if (binding !== null) await bindings.remove(binding.port);
     if (row !== null) await committer.commit([{ kind: 'detach', port, row }], cause);
     if (binding !== null) await links.removeAltname(binding.netdev, binding.port);
+    await this.#giveBack(row?.netdev ?? binding?.port ?? port);
     return port;
   }
 
   /** The port of this name, netdev or row. */
   find(name: string): ObservedPort | null {
-    const { view, bindings } = this.#options;
-    const bound = bindings.byPort(name);
-    const direct = view.byNetdev(bound?.netdev ?? name) ?? view.byRowName(name);
+    const { view, bindings, namingMode } = this.#options;
+    const bound = bindings.byPort(name) ?? bindings.byNetdev(name);
+    const direct = view.byNetdev(bound === null ? name : deviceName(bound, namingMode)) ?? view.byRowName(name);
     if (direct !== null) return direct;
     const guest = /^vi([1-9][0-9]{2,8})(?:i\d+)?$/.exec(name)?.[1];
     if (guest === undefined) return null;
     return view.ofVmid(Number(guest) as Vmid).find((row) => portNameOfRow(row) === name) ?? null;
   }
 
-  async #attach(device: Omit<Binding, 'bridge'>, cause: Cause): Promise<PortName> {
+  async #attach(handedOver: Omit<Binding, 'bridge'>, cause: Cause): Promise<PortName> {
     const { view, links, bindings, committer, policies, guests, namingMode } = this.#options;
-    const { netdev, port, vmid } = device;
-    if (await this.#isGuestCard(netdev)) return this.#attachGuestCard(device, cause);
-    const placement = policies.place({ ...device, guest: vmid === null ? null : await guests.read(vmid) });
+    const { netdev, port, vmid } = handedOver;
+    if (await this.#isGuestCard(netdev)) return this.#attachGuestCard(handedOver, cause);
+    const placement = policies.place({ ...handedOver, guest: vmid === null ? null : await guests.read(vmid) });
     const { bridge } = placement;
-    const binding: Binding = { ...device, bridge };
-    const row = view.byNetdev(netdev);
+    const binding: Binding = { ...handedOver, bridge };
+    const link = linkOfBinding(handedOver, await links.observe([netdev, port]));
+    const row = view.byNetdev(link?.name ?? netdev);
     if (row !== null) {
       if (isOurs(row) && portNameOfRow(row) === port && row.bridge === bridge) return port;
       throw new AgentError('Conflict', `${netdev} is already plugged into ${row.bridge} as ${row.rowName}`);
     }
     const bond = view.bondOf(netdev);
     if (bond !== null) throw new AgentError('Conflict', `${netdev} is already plugged as a member of ${bond}`);
-    const link = (await links.observe([netdev])).get(netdev);
-    if (link === undefined) throw new AgentError('NotFound', `network device ${netdev} does not exist on this host`);
+    if (link === null) throw new AgentError('NotFound', `network device ${netdev} does not exist on this host`);
     if (link.master !== null && link.master !== 'ovs-system') {
       throw new AgentError('Conflict', `${netdev} is held by ${link.master}; attaching it would bypass that`);
     }
@@ -146,18 +148,20 @@ export class Handover {
     // Durable before the switch is told, so that a wiped database or a crash cannot forget the device.
     await bindings.add(binding);
     try {
-      const committed = await committer.commit(
-        [{ kind: 'attach', wanted: wantedOfBinding(binding, placement, namingMode), after: [] }],
-        cause,
-      );
+      const present = { ...wantedOfBinding(binding, placement, namingMode), netdev: link.name as NetdevName };
+      const { wanted, problems } = await renameDevices([present], new Map(), this.#options);
+      for (const problem of problems.values()) throw new AgentError('Conflict', problem);
+      const changes = wanted.map((port) => ({ kind: 'attach', wanted: port, after: [] }) as const);
+      const committed = await committer.commit(changes, cause);
       await committer.waitApplied(committed, appliedDeadlineMs);
     } catch (error) {
       await this.#takeBack(binding);
       throw error;
     }
-    const error = view.byNetdev(netdev)?.error ?? null;
+    const device = deviceName(binding, namingMode);
+    const error = view.byNetdev(device)?.error ?? null;
     if (error !== null) throw new AgentError('SwitchError', `Open vSwitch could not open ${netdev}: ${error}`);
-    if (!link.altnames.includes(port)) await links.addAltnames(new Map([[netdev, port]]));
+    if (String(device) !== port && !link.altnames.includes(port)) await links.addAltnames(new Map([[netdev, port]]));
     return port;
   }
 
@@ -198,8 +202,17 @@ export class Handover {
   }
 
   /** After a refused attach. A port that was committed but not applied stays: it is there. */
-  async #takeBack({ netdev, port }: Binding): Promise<void> {
-    const { view, bindings } = this.#options;
-    if (view.byNetdev(netdev) === null && bindings.byPort(port)?.netdev === netdev) await bindings.remove(port);
+  async #takeBack(binding: Binding): Promise<void> {
+    const { view, bindings, namingMode } = this.#options;
+    const { netdev, port } = binding;
+    if (view.byNetdev(deviceName(binding, namingMode)) !== null || bindings.byPort(port)?.netdev !== netdev) return;
+    await bindings.remove(port);
+    await this.#giveBack(port);
+  }
+
+  /** The device that was renamed to this, when nothing wants it under that name any more. */
+  async #giveBack(device: string): Promise<void> {
+    const { links, namingMode } = this.#options;
+    if (namingMode === 'rename') await giveBackNames(await links.observe([device]), [], this.#options);
   }
 }

@@ -26,6 +26,7 @@ import { isMarked, planPorts } from './plan.ts';
 import type { Drift, PortChange, PortPlan } from './plan.ts';
 import type { Policies } from './policies.ts';
 import { Refusals } from './refusals.ts';
+import { giveBackNames, linkOfBinding, renameDevices } from './renaming.ts';
 import type { SwitchView } from './switch-view.ts';
 
 export type Scope = 'all' | ReadonlySet<Vmid>;
@@ -104,7 +105,7 @@ interface Observation {
   readonly verdicts: Map<Vmid, NicVerdict[]>;
   readonly unreadable: Map<Vmid, string>;
   readonly unnamed: ReadonlyMap<string, string>;
-  readonly wanted: WantedPort[];
+  readonly wanted: readonly WantedPort[];
   /** Port rows in scope. */
   readonly rows: readonly string[];
   readonly links: ReadonlyMap<string, Link>;
@@ -236,16 +237,17 @@ export class Reconciler {
     const read = await readGuests(guests, vmids, unreadable);
     const rows = scope === 'all' ? view.onBridges(managed) : vmids.flatMap((vmid) => view.ofVmid(vmid));
     const bound = bindings.all().filter(({ vmid }) => scope === 'all' || (vmid !== null && scope.has(vmid)));
-    const found =
+    const observed =
       scope === 'all'
         ? await links.observeAll()
         : await links.observe([
             ...read.flatMap(([, guest]) => (guest === null ? [] : netdevsOf(guest))),
             ...rows.flatMap((row) => netdevsBehind(row)),
-            ...bound.map(({ netdev }) => netdev),
+            ...bound.flatMap(({ netdev, port }) => [netdev, port]),
             // Their mtu is what Proxmox VE asks for.
             ...managed,
           ]);
+    const found = namingMode === 'rename' ? observed : await giveBackNames(observed, [], this.#options);
     const verdicts = new Map<Vmid, NicVerdict[]>();
     const wanted: WantedPort[] = [];
     if (scope === 'all') this.#known.clear();
@@ -261,23 +263,27 @@ export class Reconciler {
     const claimed = new Set(wanted.map(({ netdev }) => netdev));
     for (const binding of bound) {
       const { netdev, vmid } = binding;
+      const link = linkOfBinding(binding, found);
       // Without its guest's configuration nobody knows which policy is its own: it stays as it is.
-      if (!found.has(netdev) || claimed.has(netdev) || (vmid !== null && unreadable.has(vmid))) continue;
+      if (link === null || claimed.has(netdev) || (vmid !== null && unreadable.has(vmid))) continue;
       const guest = vmid === null ? null : this.guest(vmid);
-      wanted.push(wantedOfBinding(binding, policies.place({ ...binding, guest }), namingMode));
+      const bridged = wantedOfBinding(binding, policies.place({ ...binding, guest }), namingMode);
+      wanted.push({ ...bridged, netdev: link.name as NetdevName });
     }
     const offered =
       scope === 'all' && candidates.prefixes.length > 0
         ? await candidatePorts(found, new Set(wanted.map(({ netdev }) => netdev)), view, links, candidates)
         : null;
     wanted.push(...(offered?.wanted ?? []));
+    const renamed = await renameDevices(wanted, found, this.#options);
+    const unnamed = new Map<string, string>([...(offered?.problems ?? []), ...renamed.problems]);
     return {
       verdicts,
       unreadable,
-      unnamed: offered?.problems ?? new Map(),
-      wanted,
+      unnamed,
+      wanted: renamed.wanted,
       rows: rows.map(({ portUuid }) => portUuid),
-      links: found,
+      links: scope === 'all' ? await giveBackNames(renamed.links, renamed.wanted, this.#options) : renamed.links,
     };
   }
 

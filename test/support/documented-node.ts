@@ -169,7 +169,7 @@ interface Plugged {
 function viewOf(guest: Guest): Plugged {
   const netdev = `veth${guest.vmid}i0`;
   const links = new Map<string, Link>([
-    [netdev, { name: netdev, master: null, altnames: [], mtu: 1500, peerElsewhere: true }],
+    [netdev, { name: netdev, master: null, altnames: [], originalName: null, mtu: 1500, peerElsewhere: true }],
   ]);
   const wanted = desiredPorts(guest, links, new Set(bridges), 'auto')[0]?.wanted;
   if (wanted === undefined || wanted === null) throw new Error(`guest ${guest.vmid} wants no port`);

@@ -157,7 +157,7 @@ export function attachedRowOf(wanted: WantedPort, more: Partial<ObservedPort> = 
 }
 
 export function linkOf(name: string, master: string | null = null, ...altnames: string[]): Link {
-  return { name, master, altnames, mtu: 1500, peerElsewhere: false };
+  return { name, master, altnames, originalName: null, mtu: 1500, peerElsewhere: false };
 }
 
 export function linksOf(...links: (string | Link)[]): Map<string, Link> {

@@ -59,6 +59,31 @@ class MemoryLinks implements Links {
       this.devices.set(netdev, { ...link, altnames: link.altnames.filter((name) => name !== altname) });
   }
 
+  async rename(names: ReadonlyMap<string, PortName>): Promise<ReadonlyMap<string, Link>> {
+    await settled();
+    for (const [netdev, port] of names) {
+      const renamed = this.devices.get(port);
+      // A kill has come after the new name.
+      const link = renamed?.originalName === netdev ? renamed : this.devices.get(netdev);
+      if (link === undefined || (renamed !== undefined && renamed !== link)) continue;
+      this.devices.delete(netdev);
+      this.devices.set(port, { ...link, name: port, altnames: [netdev], originalName: netdev });
+    }
+    const now = await this.observe([...names.values()]);
+    return new Map([...now].filter(([, { originalName }]) => names.get(originalName ?? '') !== undefined));
+  }
+
+  async giveBackNames(devices: readonly Link[]): Promise<ReadonlyMap<string, Link>> {
+    await settled();
+    for (const { name, originalName } of devices) {
+      const link = this.devices.get(name);
+      if (link === undefined || originalName === null) continue;
+      this.devices.delete(name);
+      this.devices.set(originalName, { ...link, name: originalName, altnames: [], originalName: null });
+    }
+    return this.observe(devices.map(({ originalName }) => originalName ?? ''));
+  }
+
   async joinBridges(bridges: ReadonlyMap<NetdevName, NetdevName>): Promise<ReadonlyMap<string, Link>> {
     await settled();
     for (const [netdev, master] of bridges) {

@@ -94,6 +94,19 @@ describe('the configuration', () => {
     assert.deepEqual(parseConfig({ enable_rename: false }).warnings, []);
   });
 
+  it('may rename devices where there is no Proxmox VE, which is what enable_rename means there', () => {
+    const modeOf = (input: object, isProxmox: boolean): string[] => {
+      const { config, warnings } = parseConfig(input, (pveDir) => pveDir === '/etc/pve' && isProxmox);
+      return [config.naming_mode, ...warnings.map((warning) => warning.split(' ')[0] ?? '')];
+    };
+    assert.deepEqual(modeOf({ naming_mode: 'rename' }, false), ['rename']);
+    assert.deepEqual(modeOf({ enable_rename: true }, false), ['rename']);
+    assert.deepEqual(modeOf({ enable_rename: true, naming_mode: 'alias' }, false), ['alias']);
+    assert.deepEqual(modeOf({ enable_rename: true }, true), ['auto', 'enable_rename']);
+    assert.deepEqual(modeOf({ naming_mode: 'rename', pve_dir: '/none' }, true), ['rename']);
+    assert.deepEqual(modeOf({}, false), ['auto']);
+  });
+
   for (const [key, value, said] of [
     ['bridge_name', 5, 'expected string'],
     ['bridge_name', '', 'bridge name "" is not valid'],
@@ -119,7 +132,8 @@ describe('the configuration', () => {
     ['naming_template', '{contianer}', 'expected letters'],
     ['naming_template', 'vi {container}', 'expected letters'],
     ['naming_template', '', 'expected letters'],
-    ['naming_mode', 'rename', '"auto"|"alias"|"port"'],
+    ['naming_mode', 'netdev', '"auto"|"alias"|"port"|"rename"'],
+    ['naming_mode', 'rename', '"rename" is for hosts without Proxmox VE, which would lose its devices'],
     ['lock_dir', 'run/lock', 'expected an absolute path'],
     ['policy', { match: {} }, 'expected array'],
     ['policy.0.match', [{ bridge: 'ovsbr1' }], 'expected object'],

@@ -146,6 +146,17 @@ describe('reading the configuration file', () => {
     assert.equal((await readConfigFile(path)).config.bridge_name, 'vmbr7');
   });
 
+  it('takes a host for a node of Proxmox VE when pve_dir is there', async () => {
+    const path = join(folder(), 'config.toml');
+    writeFileSync(path, `naming_mode = "rename"\npve_dir = "${join(folder(), 'pve')}"\n`);
+    assert.equal((await readConfigFile(path)).config.naming_mode, 'rename');
+    mkdirSync(join(folder(), 'pve'));
+    await assert.rejects(
+      readConfigFile(path),
+      refusedWith('InvalidArgument', `${path}:1:1: naming_mode: "rename" is for`),
+    );
+  });
+
   it('says which file is missing when somebody asked for it by name', async () => {
     const path = join(folder(), 'no.toml');
     await assert.rejects(readConfigFile(path), refusedWith('InvalidArgument', path, 'ENOENT'));

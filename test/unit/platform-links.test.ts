@@ -9,7 +9,7 @@ import { refusedWith } from '../support/refused.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 describe('an answer of `ip -json link show`', () => {
-  const plain = { master: null, altnames: [], mtu: 1500, peerElsewhere: false, hasAddress: false };
+  const plain = { master: null, altnames: [], mtu: 1500, originalName: null, peerElsewhere: false, hasAddress: false };
 
   it('tells name, master, altnames and mtu of each device, and where its other end is', () => {
     assert.deepEqual(
@@ -123,7 +123,18 @@ describe('network devices', () => {
     assert.deepEqual(
       await links.observe(['dummy0', 'dummy1', 'dummy0']),
       new Map([
-        ['dummy0', { name: 'dummy0', master: null, altnames: [], mtu: 1500, peerElsewhere: false, hasAddress: false }],
+        [
+          'dummy0',
+          {
+            name: 'dummy0',
+            master: null,
+            altnames: [],
+            mtu: 1500,
+            originalName: null,
+            peerElsewhere: false,
+            hasAddress: false,
+          },
+        ],
       ]),
     );
     assert.deepEqual(await links.observe(['dummy1']), new Map());

@@ -52,7 +52,7 @@ export interface InterfacesDocument {
 
 export function parseInterfaces(text: string): InterfacesDocument {
   const lines = splitLines(text);
-  return { lines, stanzas: groupStanzas(lines, readEntries(lines)) };
+  return { lines, stanzas: groupStanzas(readEntries(lines)) };
 }
 
 export function renderInterfaces(document: InterfacesDocument): string {
@@ -103,8 +103,15 @@ function splitLines(text: string): string[] {
   return lines;
 }
 
-function readEntries(lines: readonly string[]): Entry[] {
+/** Entries, and what each begins: `space` when it is no statement, `junk` when its first word is no keyword. */
+interface Read {
+  readonly entries: readonly Entry[];
+  readonly begins: readonly StanzaKind[];
+}
+
+function readEntries(lines: readonly string[]): Read {
   const entries: Entry[] = [];
+  const begins: StanzaKind[] = [];
   for (let start = 0; start < lines.length;) {
     const line = lines[start] ?? '';
     const ink = firstInk(line);
@@ -112,49 +119,46 @@ function readEntries(lines: readonly string[]): Entry[] {
     if (ink < line.length && line[ink] !== '#') {
       while (end < lines.length && isContinued(lines[end - 1] ?? '')) end++;
       entries.push({ kind: 'statement', start, end });
+      begins.push(keywordAt(line, ink));
     } else {
       entries.push({ kind: ink < line.length ? 'comment' : 'blank', start, end });
+      begins.push('space');
     }
     start = end;
   }
-  return entries;
+  return { entries, begins };
 }
 
-function groupStanzas(lines: readonly string[], entries: readonly Entry[]): Stanza[] {
+function groupStanzas(read: Read): Stanza[] {
+  const { entries, begins } = read;
   const stanzas: Stanza[] = [];
-  const close = (kind: StanzaKind, from: number, to: number): void => {
-    const members = entries.slice(from, to);
-    const first = members[0];
-    const last = members.at(-1);
-    if (first !== undefined && last !== undefined) {
-      stanzas.push({ kind, entries: members, start: first.start, end: last.end });
-    }
-  };
   for (let from = 0; from < entries.length;) {
-    const kind = entryKeyword(lines, entries[from]);
+    const kind = begins[from] ?? 'junk';
     let to = from + 1;
     if (kind === 'space') {
-      while (to < entries.length && entries[to]?.kind !== 'statement') to++;
+      while (to < entries.length && begins[to] === 'space') to++;
     } else if (kind === 'iface' || kind === 'mapping') {
-      to = endOfOptions(lines, entries, to);
+      to = endOfOptions(read, to);
     }
-    close(kind, from, to);
+    const members = entries.slice(from, to);
+    stanzas.push({ kind, entries: members, start: members[0]?.start ?? 0, end: members.at(-1)?.end ?? 0 });
     from = to;
   }
   return stanzas;
 }
 
 /** Index after the last entry of an iface or mapping stanza whose options begin at `from`. */
-function endOfOptions(lines: readonly string[], entries: readonly Entry[], from: number): number {
+function endOfOptions({ entries, begins }: Read, from: number): number {
   let end = from;
   let adjacent = true;
   for (let index = from; index < entries.length; index++) {
-    const entry = entries[index];
-    if (entry?.kind === 'statement') {
-      if (entryKeyword(lines, entry) !== 'junk') break;
+    const begin = begins[index];
+    if (begin === 'junk') {
       end = index + 1;
       adjacent = true;
-    } else if (entry?.kind === 'blank') {
+    } else if (begin !== 'space') {
+      break;
+    } else if (entries[index]?.kind === 'blank') {
       adjacent = false;
     } else if (adjacent) {
       end = index + 1;
@@ -163,11 +167,7 @@ function endOfOptions(lines: readonly string[], entries: readonly Entry[], from:
   return end;
 }
 
-/** What a logical line begins, by its first word; `junk` when the word is no keyword. */
-function entryKeyword(lines: readonly string[], entry: Entry | undefined): StanzaKind {
-  if (entry?.kind !== 'statement') return 'space';
-  const line = lines[entry.start] ?? '';
-  const start = firstInk(line);
+function keywordAt(line: string, start: number): StanzaKind {
   let end = start;
   while (end < line.length && !isWhiteSpace(line.charCodeAt(end))) end++;
   const word = line.slice(start, end);

@@ -5,7 +5,7 @@ import type { PortName } from '../model/names.ts';
 import { comparePortNames } from '../model/naming.ts';
 import { firstInk, isBlankLine, isEmptyLine, lineEnd, parseInterfaces, statementWords } from './document.ts';
 import type { InterfacesDocument, Stanza } from './document.ts';
-import { ownCommentPrefix, portStanzaLines } from './port-stanza.ts';
+import { ownCommentPrefix, portStanza } from './port-stanza.ts';
 import type { ListedPort } from './port-stanza.ts';
 
 export type { ListedPort };
@@ -115,18 +115,23 @@ function findOwnStanzas(
   isPortName: (name: string) => boolean,
 ): ReadonlySet<Stanza> {
   const own = new Set<Stanza>();
+  const prefix = ownCommentPrefix(blockTag);
   for (const stanza of document.stanzas) {
-    if (stanza.kind !== 'iface' || stanza.entries.some(({ kind }) => kind === 'blank')) continue;
-    if (
-      !stanza.entries.some(
-        (entry) => entry.kind === 'comment' && isOwnComment(document.lines[entry.start] ?? '', blockTag),
-      )
-    ) {
-      continue;
+    if (stanza.kind === 'iface' && isOwnForm(document, stanza, prefix) && isPortName(ifaceName(document, stanza))) {
+      own.add(stanza);
     }
-    if (isPortName(ifaceName(document, stanza))) own.add(stanza);
   }
   return own;
+}
+
+/** With a comment of ours and without an empty line. */
+function isOwnForm(document: InterfacesDocument, stanza: Stanza, prefix: string): boolean {
+  let isMarked = false;
+  for (const { kind, start } of stanza.entries) {
+    if (kind === 'blank') return false;
+    if (kind === 'comment') isMarked ||= isOwnComment(document.lines[start] ?? '', prefix);
+  }
+  return isMarked;
 }
 
 function findForeignMentions(
@@ -145,7 +150,8 @@ function findForeignMentions(
       const name = ifaceName(document, stanza);
       if (isPortName(name)) mentions.push({ name, line: stanza.start + 1, kind: 'iface' });
       for (const entry of stanza.entries.slice(1)) {
-        if (entry.kind !== 'statement') continue;
+        // Most options are another, and taking a statement apart costs more than a look.
+        if (entry.kind !== 'statement' || !(document.lines[entry.start] ?? '').includes('ovs_ports')) continue;
         const [option, ...names] = statementWords(document, entry);
         if (option !== 'ovs_ports') continue;
         for (const port of names.filter(isPortName)) {
@@ -165,6 +171,8 @@ function ifaceName(document: InterfacesDocument, stanza: Stanza): string {
 /** The document's text without anything of ours. */
 function withoutBlock(document: InterfacesDocument, own: ReadonlySet<Stanza>, blockTag: string): string {
   const { lines } = document;
+  const prefix = ownCommentPrefix(blockTag);
+  const [begin, end] = [markerLine('BEGIN', blockTag), markerLine('END', blockTag)];
   const ours = new Uint8Array(lines.length);
   const separates = new Uint8Array(lines.length);
   const beside: number[] = [];
@@ -173,24 +181,27 @@ function withoutBlock(document: InterfacesDocument, own: ReadonlySet<Stanza>, bl
     const isOwn = own.has(stanza);
     for (const entry of stanza.entries) {
       const line = lines[entry.start] ?? '';
-      const marker = entry.kind === 'comment' ? markerOf(line, blockTag) : null;
-      if (marker === 'BEGIN') {
+      if (entry.kind === 'blank') {
+        separates[entry.start] = 1;
+      } else if (entry.kind === 'statement') {
+        if (isOwn) ours.fill(1, entry.start, entry.end);
+      } else if (isExactly(line, begin)) {
         beside.push(entry.start - 1, entry.end);
         beginEnd = lineEnd(line);
+        ours[entry.start] = 1;
+      } else if (isExactly(line, end) || (isOwn && isOwnComment(line, prefix))) {
+        ours[entry.start] = 1;
       }
-      if (marker !== null || (isOwn && (entry.kind === 'statement' || isOwnComment(line, blockTag)))) {
-        ours.fill(1, entry.start, entry.end);
-      }
-      if (entry.kind === 'blank') separates[entry.start] = 1;
     }
     if (isOwn) beside.push(stanza.end);
   }
   takeEmptyLines(lines, beside, separates, ours);
   keepSeparators(separates, ours);
 
-  let kept = lines.filter((_, index) => ours[index] === 0).join('');
+  let kept = '';
+  for (const [start, end] of runsOf(0, ours)) kept += lines.slice(start, end).join('');
   // `# END` without a newline: the newline before the block was added with it, of the same kind as the block's.
-  if (lines.at(-1) === markerLine('END', blockTag) && kept.endsWith(beginEnd)) kept = kept.slice(0, -beginEnd.length);
+  if (lines.at(-1) === end && kept.endsWith(beginEnd)) kept = kept.slice(0, -beginEnd.length);
   return kept;
 }
 
@@ -216,14 +227,20 @@ function takeEmptyLines(
  * or an option would change hands.
  */
 function keepSeparators(separates: Uint8Array, ours: Uint8Array): void {
-  for (let start = ours.indexOf(1); start >= 0;) {
-    const next = ours.indexOf(0, start);
-    const end = next < 0 ? ours.length : next;
-    if (start > 0 && end < ours.length && separates[start - 1] === 0 && separates[end] === 0) {
-      const separator = separates.indexOf(1, start);
-      if (separator >= 0 && separator < end) ours[separator] = 0;
-    }
-    start = ours.indexOf(1, end);
+  for (const [start, end] of runsOf(1, ours)) {
+    if (start === 0 || end === ours.length || separates[start - 1] === 1 || separates[end] === 1) continue;
+    const separator = separates.subarray(start, end).indexOf(1);
+    if (separator >= 0) ours[start + separator] = 0;
+  }
+}
+
+/** Where runs of `value` begin and end. */
+function* runsOf(value: 0 | 1, flags: Uint8Array): Generator<[start: number, end: number]> {
+  for (let start = flags.indexOf(value); start >= 0;) {
+    const next = flags.indexOf(1 - value, start);
+    const end = next < 0 ? flags.length : next;
+    yield [start, end];
+    start = flags.indexOf(value, end);
   }
 }
 
@@ -232,14 +249,14 @@ function insertBlock(foreign: string, ports: readonly ListedPort[], blockTag: st
   if (ports.length === 0) return foreign;
   const newline = foreign.indexOf('\n');
   const eol = newline > 0 && foreign[newline - 1] === '\r' ? '\r\n' : '\n';
-  const block = ['', markerLine('BEGIN', blockTag), ''];
-  for (const port of ports) block.push(...portStanzaLines(port, blockTag), '');
-  block.push(markerLine('END', blockTag));
+  let block = eol + markerLine('BEGIN', blockTag) + eol + eol;
+  for (const port of ports) block += portStanza(port, blockTag, eol) + eol;
+  block += markerLine('END', blockTag);
 
   const head = foreign.slice(0, endOfLastInkedLine(foreign));
   const tail = foreign.slice(head.length);
   const unfinished = head !== '' && !head.endsWith('\n');
-  return head + (unfinished ? eol : '') + block.join(eol) + (unfinished ? '' : eol) + tail;
+  return head + (unfinished ? eol : '') + block + (unfinished ? '' : eol) + tail;
 }
 
 /** Offset after the last line that is not blank, its line end included. */
@@ -251,17 +268,12 @@ function endOfLastInkedLine(text: string): number {
   return newline < 0 ? text.length : newline + 1;
 }
 
-function isOwnComment(line: string, blockTag: string): boolean {
-  return line.startsWith(ownCommentPrefix(blockTag), firstInk(line));
+function isOwnComment(line: string, prefix: string): boolean {
+  return line.startsWith(prefix, firstInk(line));
 }
 
 function markerLine(marker: 'BEGIN' | 'END', blockTag: string): string {
   return `# ${marker} ${blockTag}`;
-}
-
-function markerOf(line: string, blockTag: string): 'BEGIN' | 'END' | null {
-  if (isExactly(line, markerLine('BEGIN', blockTag))) return 'BEGIN';
-  return isExactly(line, markerLine('END', blockTag)) ? 'END' : null;
 }
 
 function isExactly(line: string, content: string): boolean {

@@ -15,24 +15,27 @@ export interface ListedPort {
   readonly owner: string;
 }
 
+/** What `ownComment` leaves as it is: ASCII words with single spaces between. */
+const plainOwner = /^[A-Za-z0-9._:()/,+@=&-]+(?: [A-Za-z0-9._:()/,+@=&-]+)*$/;
 /** Bytes of the owner's text in the comment. */
 const ownerBytesMax = 128;
 
 const vlanModes = ['access', 'trunk', 'native-tagged', 'native-untagged', 'dot1q-tunnel'];
 
 /**
- * The stanza's lines, without line ends. No `auto`, no `allow-*`, never `OVSIntPort`: inert for ifupdown2, a row with a
+ * The stanza with its line ends. No `auto`, no `allow-*`, never `OVSIntPort`: inert for ifupdown2, a row with a
  * comment for the GUI. Throws `InvalidArgument` for a `vlan_mode` that Open vSwitch does not have.
  */
-export function portStanzaLines(port: ListedPort, blockTag: string): string[] {
+export function portStanza(port: ListedPort, blockTag: string, eol: string): string {
   const options = ovsOptions(port);
-  return [
-    `iface ${port.port} inet manual`,
-    `\tovs_bridge ${port.bridge}`,
-    ...(options === '' ? [] : [`\tovs_options ${options}`]),
-    '\tovs_type OVSPort',
-    ownComment(port.owner, blockTag),
-  ];
+  return (
+    `iface ${port.port} inet manual${eol}` +
+    `\tovs_bridge ${port.bridge}${eol}` +
+    (options === '' ? '' : `\tovs_options ${options}${eol}`) +
+    `\tovs_type OVSPort${eol}` +
+    ownComment(port.owner, blockTag) +
+    eol
+  );
 }
 
 /** `tag`, `trunks`, `vlan_mode`: the order of Proxmox VE's own `ovs-vsctl add-port`. */
@@ -58,6 +61,8 @@ function ovsOptions(port: ListedPort): string {
  * decodes and encodes again unchanged.
  */
 function ownComment(owner: string, blockTag: string): string {
+  // Most owners are plain already, and most of the time that a block takes goes into making them so.
+  if (owner.length <= ownerBytesMax && plainOwner.test(owner)) return `${ownCommentPrefix(blockTag)} ${owner}`;
   // Trimmed while it is still text: in latin1 the last byte of an `à` would pass for white space.
   const shown = cutToBytes(cleanOwner(owner), ownerBytesMax).trim();
   return ownCommentPrefix(blockTag) + (shown === '' ? '' : ` ${Buffer.from(shown, 'utf8').toString('latin1')}`);

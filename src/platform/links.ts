@@ -267,7 +267,14 @@ export class Links {
   #onLine(line: string): void {
     const [batch] = this.#asked;
     if (batch === undefined || line.trim() === '') return;
-    const links = parseLinks(line);
+    const links = tryParseLinks(line);
+    if (links === null) {
+      // The child died within a line. What it has not said must not pass for a device that is not there.
+      const child = this.#child;
+      this.#onChildEnd('its answer broke off');
+      child?.kill('SIGKILL');
+      return;
+    }
     if (batch.answers >= batch.answersBefore && links[0]?.name === sentinel) {
       this.#asked.shift();
       batch.resolve(batch.found);
@@ -297,6 +304,14 @@ function validNames(names: readonly string[]): string[] {
   return [...new Set(names)].filter((name) => devicePattern.test(name) && name !== sentinel);
 }
 
+function tryParseLinks(line: string): LinkInfo[] | null {
+  try {
+    return parseLinks(line);
+  } catch {
+    return null;
+  }
+}
+
 function cannotObserve(reason: string): AgentError {
   return new AgentError('Unavailable', `cannot observe network devices: ${reason}`);
 }
@@ -305,7 +320,7 @@ function stopping(): AgentError {
   return cannotObserve('the service is stopping');
 }
 
-/** One answer of `ip -json link show`. */
+/** One answer of `ip -json link show`. Throws when it is no JSON. */
 export function parseLinks(json: string): LinkInfo[] {
   const parsed: unknown = JSON.parse(json);
   if (!Array.isArray(parsed)) return [];

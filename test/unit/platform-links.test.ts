@@ -118,6 +118,22 @@ describe('network devices', () => {
       .map(Number);
   }
 
+  it('are asked for again when `ip` dies in the middle of an answer, which nobody takes for a missing device', async () => {
+    await add('dummy0');
+    const real = readFileSync(join(folder, 'ip'), 'utf8');
+    const said = join(folder, 'said');
+    writeFileSync(
+      join(folder, 'ip'),
+      `#!/bin/sh\n[ -e ${said} ] && exec /usr/sbin/ip -n ${namespace} "$@"\n` +
+        `: >${said}; read -r _; printf '[{"ifname":"dummy0","mtu":15'; exit 1\n`,
+    );
+    try {
+      assert.deepEqual([...(await links.observe(['dummy0'])).keys()], ['dummy0']);
+    } finally {
+      writeFileSync(join(folder, 'ip'), real);
+    }
+  });
+
   it('are told by name; those that do not exist are missing', async () => {
     await add('dummy0');
     assert.deepEqual(

@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { planManagedBlock, portNamesOf } from '../src/interfaces/managed-block.ts';
 import { Ledger } from '../src/ledger/ledger.ts';
+import { StoredTree } from '../src/ledger/stored-tree.ts';
+import { SignerKey } from '../src/ledger/tlog/key.ts';
 import { parseConfig } from '../src/model/config.ts';
 import { OvsdbClient } from '../src/ovsdb/client.ts';
 import { BindingsFile } from '../src/platform/bindings-file.ts';
@@ -17,6 +19,7 @@ import { GuestFiles } from '../src/platform/guest-files.ts';
 import { GuestLocks } from '../src/platform/guest-locks.ts';
 import { InterfacesFile } from '../src/platform/interfaces-file.ts';
 import { openLedgerFile } from '../src/platform/ledger-file.ts';
+import { ledgerTreeFiles } from '../src/platform/ledger-tree-files.ts';
 import { Links } from '../src/platform/links.ts';
 import { ovsdbRemotes } from '../src/platform/ovsdb-socket.ts';
 import { systemTimers, wallClockMs } from '../src/platform/timers.ts';
@@ -51,7 +54,15 @@ export async function startPrivateEngine(later: Later, endpoint: string): Promis
   });
   await mkdir(config.lock_dir);
   await writeFile(config.interfaces_path, 'auto lo\niface lo inet loopback\n');
-  const ledger = await Ledger.open(await openLedgerFile(config.ledger_path), { nowMs: wallClockMs, host: 'bench' });
+  const ledger = await Ledger.open(await openLedgerFile(config.ledger_path), {
+    nowMs: wallClockMs,
+    host: 'bench',
+    tree: new StoredTree(ledgerTreeFiles(folder)),
+    key: SignerKey.generate('bench/bench/ovs-port-agent'),
+    checkpointBlocks: config.ledger.checkpoint_blocks,
+    checkpointMs: config.ledger.checkpoint_seconds * 1000,
+    clock: systemTimers,
+  });
   later(() => ledger.close());
   const links = new Links();
   later(() => {

@@ -17,6 +17,7 @@ import type { Service } from './api/service.ts';
 import { planManagedBlock, portNamesOf } from './interfaces/managed-block.ts';
 import type { Block } from './ledger/block.ts';
 import { Ledger } from './ledger/ledger.ts';
+import { StoredTree } from './ledger/stored-tree.ts';
 import { SignerKey } from './ledger/tlog/key.ts';
 import { AgentError, errorTable, toAgentError } from './model/errors.ts';
 import type { Config } from './model/config.ts';
@@ -39,6 +40,7 @@ import { hostFiles } from './platform/host-files.ts';
 import { InterfacesFile } from './platform/interfaces-file.ts';
 import { openLedgerFile } from './platform/ledger-file.ts';
 import { loadOrCreateKey } from './platform/ledger-key-file.ts';
+import { ledgerTreeFiles } from './platform/ledger-tree-files.ts';
 import { LinkMonitor, Links } from './platform/links.ts';
 import { createLog, OnceLog } from './platform/log.ts';
 import type { Log } from './platform/log.ts';
@@ -153,9 +155,11 @@ async function run(
     isRunning: false,
   };
   try {
-    const { ledger, ledgerLost, recorder } = await openLedger(context);
+    const cluster = await readClusterName(options.config.pve_dir, node);
+    const opened = await openLedger(context, cluster);
+    const { ledger, ledgerLost, recorder } = opened;
     const face = new Face(ledger);
-    const { engine, parts, connectSwitch, start } = await wireEngine(context, ledger, recorder, face);
+    const { engine, parts, connectSwitch, start } = wireEngine(context, cluster, opened, face);
     await connectSwitch();
     await serveOnBus(context, parts, recorder, face);
     await start();
@@ -170,9 +174,16 @@ async function run(
   }
 }
 
-async function openLedger(
-  context: Context,
-): Promise<{ ledger: Ledger; ledgerLost: Promise<Error>; recorder: Recorder }> {
+interface OpenedLedger {
+  readonly ledger: Ledger;
+  readonly ledgerLost: Promise<Error>;
+  readonly recorder: Recorder;
+  readonly ledgerKey: SignerKey | null;
+  /** Why there is no key. */
+  readonly keyProblems: readonly string[];
+}
+
+async function openLedger(context: Context, cluster: string): Promise<OpenedLedger> {
   const { config, node, log, stopSignal, closers } = context;
   await mkdir(config.state_dir, { recursive: true, mode: 0o750 });
   await mkdir(dirname(config.ledger_path), { recursive: true, mode: 0o750 });
@@ -180,7 +191,16 @@ async function openLedger(
   const lock = await acquireFlock(lockPath, { deadlineMs: ledgerLockDeadlineMs, signal: stopSignal });
   closers.push(() => lock.release());
   const store = await openLedgerFile(config.ledger_path);
-  const ledger = await Ledger.open(store, { nowMs: wallClockMs, host: node });
+  const { ledgerKey, problems: keyProblems } = await openLedgerKey(context, cluster);
+  const ledger = await Ledger.open(store, {
+    nowMs: wallClockMs,
+    host: node,
+    tree: new StoredTree(ledgerTreeFiles(dirname(config.ledger_path))),
+    key: ledgerKey,
+    checkpointBlocks: config.ledger.checkpoint_blocks,
+    checkpointMs: config.ledger.checkpoint_seconds * 1000,
+    clock: systemTimers,
+  });
   closers.push(async () => {
     // The last block, so that the next start knows that nothing was left half done.
     if (context.isRunning) await recordRun(context, ledger, 'stop');
@@ -194,11 +214,12 @@ async function openLedger(
     append: (draft) => ledger.append(draft),
     writeAheadAll: (drafts, action) => ledger.writeAheadAll(drafts, action),
     abandon: (block, reason) => ledger.abandon(block, reason),
+    treeHead: () => ledger.treeHead(),
     // A run that ended in order left nothing open; and what happened before the host started cannot be seen any more,
     // because Proxmox VE deletes the switch's database at every boot.
     inDoubt: () => (endedInOrder ? [] : ledger.inDoubt().filter((block) => Date.parse(block.timestamp) > bootedAtMs())),
   };
-  return { ledger, ledgerLost: lock.lost, recorder };
+  return { ledger, ledgerLost: lock.lost, recorder, ledgerKey, keyProblems };
 }
 
 /** The key is made once; a node that is renamed or joins a cluster keeps its ledger's name. Guests are served without it. */
@@ -231,15 +252,13 @@ async function recordRun({ config, node, log }: Context, ledger: Ledger, action:
   }
 }
 
-async function wireEngine(
+function wireEngine(
   context: Context,
-  ledger: Ledger,
-  recorder: Recorder,
+  cluster: string,
+  { ledger, recorder, ledgerKey, keyProblems }: OpenedLedger,
   face: Face,
-): Promise<{ engine: PortEngine; parts: OffBus; connectSwitch: () => Promise<void>; start: () => Promise<void> }> {
+): { engine: PortEngine; parts: OffBus; connectSwitch: () => Promise<void>; start: () => Promise<void> } {
   const { config, node, log, troubles, closers } = context;
-  const cluster = await readClusterName(config.pve_dir, node);
-  const { ledgerKey, problems: keyProblems } = await openLedgerKey(context, cluster);
   const links = new Links();
   closers.push(() => {
     links.close();

@@ -116,7 +116,7 @@ export function portAgentObject(service: Service, authorise: Authorise): ServedI
     {
       Version: () => service.version,
       OvsdbConnected: () => engine.status().switchProblem === null,
-      Degraded: () => statusOf(service).state === 'degraded',
+      Degraded: () => statusOf(service).state !== 'running',
       Tampered: () => ledger.tampered,
       Ports: () => engine.ports().map(({ port }) => port),
     },

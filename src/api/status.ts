@@ -2,7 +2,7 @@
 import type { Service } from './service.ts';
 
 export interface Status {
-  readonly state: 'running' | 'degraded';
+  readonly state: 'running' | 'degraded' | 'tampered';
   readonly version: string;
   readonly switch: string;
   readonly ports: number;
@@ -23,6 +23,7 @@ export function statusOf(service: Pick<Service, 'version' | 'engine' | 'ledger' 
     ...(status.trouble === null ? [] : [status.trouble.message]),
     ...(status.ledgerGap === null ? [] : [status.ledgerGap]),
     ...(ledger.tampered ? ['the ledger was altered from outside: it is read-only until an operator acts'] : []),
+    ...(ledger.checkpointProblem === null ? [] : [`no checkpoint: ${ledger.checkpointProblem.message}`]),
     ...(status.listing.error === null ? [] : [`managed block: ${status.listing.error.message}`]),
     ...status.listing.foreign.map(
       ({ name, line }) => `interfaces line ${line}: ${name} is not ours and was left alone`,
@@ -34,7 +35,7 @@ export function statusOf(service: Pick<Service, 'version' | 'engine' | 'ledger' 
     ...service.notices(),
   ];
   return {
-    state: problems.length === 0 ? 'running' : 'degraded',
+    state: ledger.tampered ? 'tampered' : problems.length === 0 ? 'running' : 'degraded',
     version,
     switch:
       status.switchProblem === null

@@ -16,15 +16,22 @@ import type { Block, BlockDraft, PreparedDraft } from './block.ts';
 import { verifyChain } from './chain.ts';
 import type { BadLine, ChainReport } from './chain.ts';
 import { aheadRunningMax } from './limits.ts';
-import { gone, isGone, missingFrom } from './load.ts';
+import { gone, isGone, loadFirst, missingFrom } from './load.ts';
+import type { Loaded } from './load.ts';
 import { abandonedDraft, failedDraft } from './outcome.ts';
 import { narrow, queryBlocks } from './query.ts';
 import type { BlockQuery } from './query.ts';
+import { proveBlock } from './prove-block.ts';
+import { TreePublisher } from './publisher.ts';
+import type { PublisherOptions } from './publisher.ts';
 import { ledgerPlugin } from './state.ts';
 import type { LedgerStore } from './store.ts';
+import type { StoredCheckpoint } from './stored-tree.ts';
+import { treeHead } from './tlog/compact-range.ts';
+import type { TreeHead } from './tlog/compact-range.ts';
 import { LedgerWriter } from './writer.ts';
 
-interface LedgerOptions {
+export interface LedgerOptions extends PublisherOptions {
   /** Milliseconds since 1970. A clock that goes back is written down as it is: the chain orders, not the clock. */
   readonly nowMs: () => number;
   /** Name of this node, for the blocks the ledger writes about itself. */
@@ -40,12 +47,16 @@ interface LedgerStats {
   /** Blocks by category, only those that occur. */
   readonly categories: Readonly<Record<string, number>>;
   readonly size_bytes: number;
+  /** Blocks that the last checkpoint covers; 0 without one. */
+  readonly checkpoint: number;
   readonly tampered: boolean;
 }
 
 export class Ledger {
   readonly #store: LedgerStore;
   readonly #writer: LedgerWriter;
+  readonly #publisher: TreePublisher;
+  readonly #options: LedgerOptions;
   readonly #listeners: Set<(block: Block) => void>;
   #doubts: Block[];
   /** Blocks written ahead whose action has not come to its end. */
@@ -56,9 +67,11 @@ export class Ledger {
    * that was tampered with opens too: read-only, and it says so. Rejects with the store's error when the file cannot
    * be read. The caller holds the lock on the file.
    */
-  static async open(store: LedgerStore, { nowMs, host }: LedgerOptions): Promise<Ledger> {
+  static async open(store: LedgerStore, options: LedgerOptions): Promise<Ledger> {
+    const { nowMs, host } = options;
     const listeners = new Set<(block: Block) => void>();
-    const writer = await LedgerWriter.open(store, {
+    const { checkpoint, loaded } = await load(store, options);
+    const writer = await LedgerWriter.open(store, loaded, {
       nowMs,
       ownMetadata: { plugin: ledgerPlugin, host },
       // A listener that throws is an error of the program; it must not stop the writer half-way through a batch.
@@ -70,13 +83,33 @@ export class Ledger {
         }
       },
     });
-    return new Ledger(store, writer, listeners);
+    const publisher = new TreePublisher(
+      store,
+      { checkpoint, bytes: loaded.checkpointBytes },
+      () => (writer.tampered === null ? writer.chain : null),
+      options,
+    );
+    const ledger = new Ledger(store, writer, publisher, options, listeners);
+    // What the last run left without a checkpoint gets one in time, whether or not more blocks come.
+    publisher.noteAppended();
+    return ledger;
   }
 
-  private constructor(store: LedgerStore, writer: LedgerWriter, listeners: Set<(block: Block) => void>) {
+  private constructor(
+    store: LedgerStore,
+    writer: LedgerWriter,
+    publisher: TreePublisher,
+    options: LedgerOptions,
+    listeners: Set<(block: Block) => void>,
+  ) {
     this.#store = store;
     this.#writer = writer;
+    this.#publisher = publisher;
+    this.#options = options;
     this.#listeners = listeners;
+    listeners.add(() => {
+      publisher.noteAppended();
+    });
     this.#doubts = writer.chain.inDoubt();
   }
 
@@ -88,6 +121,21 @@ export class Ledger {
   /** Hash of the last block; 64 zeros in an empty ledger. */
   get lastHash(): string {
     return this.#writer.chain.lastHash;
+  }
+
+  /** Size and root of the tree over every block that is durable: what a change written ahead is bound to. */
+  treeHead(): TreeHead {
+    return treeHead(this.#writer.chain.range);
+  }
+
+  /** The last checkpoint; null before the first. */
+  get checkpoint(): StoredCheckpoint | null {
+    return this.#publisher.checkpoint;
+  }
+
+  /** Why no checkpoint could be written lately; null when there is nothing to say. */
+  get checkpointProblem(): AgentError | null {
+    return this.#publisher.problem;
   }
 
   /** Read-only because acknowledged blocks were altered or are missing: an operator must act, the agent goes on. */
@@ -156,6 +204,7 @@ export class Ledger {
       latest,
       categories: Object.fromEntries([...categories].sort(([a], [b]) => (a < b ? -1 : 1))),
       size_bytes: bytes,
+      checkpoint: this.checkpoint?.head.tree_size ?? 0,
       tampered: this.tampered,
     };
   }
@@ -193,9 +242,24 @@ export class Ledger {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Writes what is waiting, then closes the store; appends reject from now on. */
+  /**
+   * A proof of one block as a C2SP tlog-proof, verified before it is handed out; a block that no checkpoint covers yet
+   * gets one first. Rejects with `NotFound`, with `Tampered` when the block cannot be proven from the file, and with
+   * `Unavailable` when no checkpoint can be made.
+   */
+  async prove(height: number): Promise<Buffer> {
+    const { blocks, bytes } = this.#writer.chain;
+    if (height >= blocks) throw new AgentError('NotFound', `the ledger has no block ${height}, it has ${blocks}`);
+    if (height >= (this.checkpoint?.head.tree_size ?? 0)) await this.#publisher.publish();
+    const chunks = (): AsyncIterable<Uint8Array> => this.#store.read(0, bytes);
+    return proveBlock(height, chunks, this.#options.tree, this.#publisher);
+  }
+
+  /** Writes what is waiting and the last checkpoint, then closes the store; appends reject from now on. */
   async close(): Promise<void> {
     await this.#writer.close();
+    await this.#publisher.close();
+    await this.#store.close();
   }
 
   async #readChain(bytes: number): Promise<ChainReport> {
@@ -240,5 +304,25 @@ export class Ledger {
       await this.#writer.append(draft, false).then(settle, () => this.#writer.owe(draft, settle));
     };
     await Promise.all(blocks.map(record));
+  }
+}
+
+async function load(
+  store: LedgerStore,
+  { tree }: LedgerOptions,
+): Promise<{ checkpoint: StoredCheckpoint | null; loaded: Loaded }> {
+  try {
+    const checkpoint = await tree.readCheckpoint();
+    return { checkpoint, loaded: await loadFirst(store, checkpoint?.head ?? null) };
+  } catch (thrown) {
+    if (!(thrown instanceof AgentError) || thrown.code !== 'InvalidArgument') throw thrown;
+    // It was replaced as a whole or not at all, so nobody but somebody else made it so.
+    const tampered = {
+      height: 0,
+      offset: 0,
+      reason: `the stored checkpoint is damaged: ${thrown.message}`,
+      torn: false,
+    };
+    return { checkpoint: null, loaded: { ...(await loadFirst(store, null)), tampered } };
   }
 }

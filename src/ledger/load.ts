@@ -2,11 +2,11 @@
  * Reading a ledger before it is used: at start, and again after a write that failed. Both verify every line with the
  * code that verification uses, and both move what does not belong to the side file `torn`; nothing is ever repaired.
  *
- * There are no checkpoints here that would say up to where a ledger was once whole. So the end of the file decides:
- * - bad from some line to the end, no whole block among it: a torn tail. It was never acknowledged, or it is no
- *   different from a ledger that was cut there.
- * - a whole block at or after the first bad line: tampered. A power cut that wrote the later page of one batch and not the
- *   earlier looks the same; the alarm is preferred to moving good blocks away.
+ * The last checkpoint says up to where the ledger was once whole:
+ * - bad at or before it, shorter than it, or another root at its size: tampered. The file stays as it is.
+ * - bad beyond it: from the first bad line on, everything is a torn tail, whole blocks within it included.
+ * A ledger without a checkpoint is judged by its end: whole blocks behind a bad line are taken for an alteration, because
+ * nothing says that they are not.
  */
 import { createHash } from 'node:crypto';
 import { AgentError } from '../model/errors.ts';
@@ -17,6 +17,8 @@ import type { BadLine, ChainReport } from './chain.ts';
 import { lineBytesMax } from './limits.ts';
 import { ChainState } from './state.ts';
 import type { LedgerStore } from './store.ts';
+import { treeHead } from './tlog/compact-range.ts';
+import type { TreeHead } from './tlog/compact-range.ts';
 
 export interface Loaded {
   /** The chain up to the first bad line. */
@@ -24,25 +26,30 @@ export interface Loaded {
   readonly tampered: BadLine | null;
   /** Why a tail that must move away could not be moved yet: nothing can be written before that is done. */
   readonly unmoved: unknown;
+  /** Where the checkpoint's last block ends; 0 without a checkpoint. */
+  readonly checkpointBytes: number;
 }
 
-/** The first reading, when nothing is known of the file yet. */
-export async function loadFirst(store: LedgerStore): Promise<Loaded> {
-  const { chain, report } = await scan(store, store.size);
-  if (report.firstBad === undefined) return { chain, tampered: null, unmoved: null };
-  if (report.wholeFromBad > 0) {
-    return { chain, tampered: tamperedAt(report.firstBad, report.wholeFromBad), unmoved: null };
-  }
-  if (report.blocks === 0 && (await isOlderLedger(store))) {
-    await store.setAside((await fingerprint(store)).slice(0, 8));
-    return { chain, tampered: null, unmoved: null };
+/** The first reading, when nothing is known of the file but its last checkpoint; null: there is none. */
+export async function loadFirst(store: LedgerStore, checkpoint: TreeHead | null): Promise<Loaded> {
+  const { chain, report, mark } = await scan(store, store.size, checkpoint?.tree_size ?? 0);
+  const loaded: Loaded = { chain, tampered: null, unmoved: null, checkpointBytes: mark?.bytes ?? 0 };
+  const tampered = checkpoint === null ? null : differsFrom(checkpoint, report, mark);
+  if (tampered !== null) return { ...loaded, tampered };
+  if (report.firstBad === undefined) return loaded;
+  if (checkpoint === null) {
+    if (report.wholeFromBad > 0) return { ...loaded, tampered: tamperedAt(report.firstBad, report.wholeFromBad) };
+    if (report.blocks === 0 && (await isOlderLedger(store))) {
+      await store.setAside((await fingerprint(store)).slice(0, 8));
+      return loaded;
+    }
   }
   try {
     await store.moveTail(report.bytes);
-    return { chain, tampered: null, unmoved: null };
+    return loaded;
   } catch (unmoved) {
     // Most likely the disk that filled up and tore the tail is still full. Reading goes on without it.
-    return { chain, tampered: null, unmoved };
+    return { ...loaded, unmoved };
   }
 }
 
@@ -51,11 +58,24 @@ export async function loadFirst(store: LedgerStore): Promise<Loaded> {
  * so its writers were told that it failed: it moves away even when it is whole.
  */
 export async function loadAgain(store: LedgerStore, known: ChainState): Promise<Loaded> {
-  const { chain, report } = await scan(store, known.bytes);
-  const missing = missingFrom(report, known);
-  if (missing !== null) return { chain, tampered: missing, unmoved: null };
-  if (store.size > known.bytes) await store.moveTail(known.bytes);
-  return { chain, tampered: null, unmoved: null };
+  const { chain, report } = await scan(store, known.bytes, 0);
+  const loaded: Loaded = { chain, tampered: missingFrom(report, known), unmoved: null, checkpointBytes: 0 };
+  if (loaded.tampered === null && store.size > known.bytes) await store.moveTail(known.bytes);
+  return loaded;
+}
+
+/** What contradicts a checkpoint; null when the blocks that it covers are there and are the ones that it covers. */
+function differsFrom(checkpoint: TreeHead, report: ChainReport, mark: TreeMark | null): BadLine | null {
+  const { tree_size, sha256_root_hash } = checkpoint;
+  if (tree_size === 0) return null;
+  const place = { height: report.blocks, offset: report.bytes, torn: false };
+  if (mark === null) {
+    const { reason } = report.firstBad ?? { reason: 'the file ends there' };
+    return { ...place, reason: `${reason}; the last checkpoint covers ${tree_size} blocks` };
+  }
+  if (mark.head.sha256_root_hash.equals(sha256_root_hash)) return null;
+  const reason = `the first ${tree_size} blocks are not the ones that the last checkpoint covers: some were rewritten`;
+  return { height: 0, offset: 0, reason, torn: false };
 }
 
 /** What is wrong with a reading of the acknowledged bytes; null when all of it is there. */
@@ -81,13 +101,25 @@ export function gone(error: AgentError): BadLine {
   return { height: 0, offset: 0, reason: error.message, torn: false };
 }
 
-async function scan(store: LedgerStore, bytes: number): Promise<{ chain: ChainState; report: ChainReport }> {
+/** The tree at some size, and where in the file its last block ends. */
+export interface TreeMark {
+  readonly head: TreeHead;
+  readonly bytes: number;
+}
+
+async function scan(
+  store: LedgerStore,
+  bytes: number,
+  markAt: number,
+): Promise<{ chain: ChainState; report: ChainReport; mark: TreeMark | null }> {
   const chain = new ChainState();
+  const marks: TreeMark[] = [];
   const verifier = new ChainVerifier((line, lineBytes) => {
     chain.note(line, lineBytes);
+    if (chain.blocks === markAt) marks.push({ head: treeHead(chain.range), bytes: chain.bytes });
   });
   for await (const chunk of store.read(0, bytes)) verifier.push(chunk);
-  return { chain, report: verifier.end() };
+  return { chain, report: verifier.end(), mark: marks[0] ?? null };
 }
 
 function tamperedAt(bad: BadLine, wholeFromBad: number): BadLine {

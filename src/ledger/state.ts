@@ -3,6 +3,9 @@ import { parseBlock, zeroHash } from './block.ts';
 import type { Block } from './block.ts';
 import type { CheckedLine } from './chain.ts';
 import { AgentError } from '../model/errors.ts';
+import { appendLeaf, emptyRange } from './tlog/compact-range.ts';
+import type { CompactRange } from './tlog/compact-range.ts';
+import { leafHash } from './tlog/hash.ts';
 
 /** `action` of the blocks that name the height of a block whose change is not there. */
 const outcomes = ['failed', 'abandoned'] as const;
@@ -14,6 +17,8 @@ export class ChainState {
   blocks = 0;
   bytes = 0;
   lastHash = zeroHash;
+  /** The tree over the lines, for its root. */
+  range: CompactRange = emptyRange;
   earliest: string | null = null;
   latest: string | null = null;
   readonly categories = new Map<string, number>();
@@ -28,6 +33,7 @@ export class ChainState {
     this.blocks++;
     this.bytes += bytes.length + 1;
     this.lastHash = line.hash;
+    this.range = appendLeaf(this.range, leafHash(bytes));
     this.earliest ??= line.timestamp;
     this.latest = line.timestamp;
     this.categories.set(line.category, (this.categories.get(line.category) ?? 0) + 1);

@@ -18,7 +18,7 @@ import { encodePrepared, parseBlock, prepareDraft, timestampOf } from './block.t
 import type { Block, JsonObject, PreparedDraft } from './block.ts';
 import type { BadLine, CheckedLine } from './chain.ts';
 import { batchBytesMax, owedBlocksMax, pendingBlocksMax } from './limits.ts';
-import { gone, isGone, loadAgain, loadFirst } from './load.ts';
+import { gone, isGone, loadAgain } from './load.ts';
 import type { Loaded } from './load.ts';
 import { unrecordedSideFiles } from './side-files.ts';
 import { ChainState } from './state.ts';
@@ -62,10 +62,10 @@ export class LedgerWriter {
   /** Heights written ahead that were not settled yet; a Set keeps them in ascending order. */
   readonly #open = new Set<number>();
 
-  /** Loads the ledger and writes what is owed to it; without room for that it stays owed, and nobody is kept waiting. */
-  static async open(store: LedgerStore, options: WriterOptions): Promise<LedgerWriter> {
+  /** Begins with what was loaded and writes what is owed; without room for that it stays owed, and nobody is kept waiting. */
+  static async open(store: LedgerStore, loaded: Loaded, options: WriterOptions): Promise<LedgerWriter> {
     const writer = new LedgerWriter(store, options);
-    await writer.#take(await loadFirst(store));
+    await writer.#take(loaded);
     if (writer.#owedSideFiles.length > 0) await writer.#start();
     return writer;
   }
@@ -117,11 +117,11 @@ export class LedgerWriter {
     this.#open.delete(height);
   }
 
+  /** Writes what is waiting; nothing is written afterwards. The store stays open for those who read. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#writing;
     if (this.#owed.length + this.#owedSideFiles.length > 0) await this.#start();
-    await this.#store.close();
   }
 
   /** At most one run of `#write` at a time; what comes while it runs, it takes along. */

@@ -14,6 +14,11 @@ const markerText = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'expected 1 to 64 letters, digits, dots, underscores or dashes');
 
+const ledger = z.strictObject({
+  checkpoint_blocks: z.int().min(1).max(1_000_000).default(1000).describe('blocks after which a checkpoint is signed'),
+  checkpoint_seconds: z.int().min(1).max(86_400).default(60).describe('time in which every block is in a checkpoint'),
+});
+
 /** In words, for the template of the configuration file and the manual page. */
 const schema = z.strictObject({
   bridge_name: bridge.prefault('ovsbr0').describe('bridge of devices that no guest configuration places'),
@@ -67,6 +72,7 @@ const schema = z.strictObject({
     .optional()
     .describe('command that prints the container of the device {ifname}; no shell, 2 s'),
   log_level: z.enum(['error', 'warning', 'info', 'debug']).default('info').describe('what is logged'),
+  ledger: ledger.prefault({}).describe('how the ledger is kept'),
   policy: z
     .array(policySchema)
     .prefault([])
@@ -147,13 +153,17 @@ export class ConfigError extends AgentError {
   }
 }
 
-/** Keys with their description and default, for the documents. */
+/** Keys with their description and default, for the documents; those of a table as TOML's dotted keys. */
 export function configKeys(): { key: string; description: string; defaultValue: unknown }[] {
-  return Object.entries(jsonSchema.properties ?? {}).map(([key, property]) => ({
-    key,
-    description: property.description ?? '',
-    defaultValue: property.default,
-  }));
+  return keysOf(jsonSchema, '');
+}
+
+function keysOf(node: SchemaNode, prefix: string): ReturnType<typeof configKeys> {
+  return Object.entries(node.properties ?? {}).flatMap(([name, property]) => {
+    const key = prefix + name;
+    if (property.properties !== undefined) return keysOf(property, `${key}.`);
+    return [{ key, description: property.description ?? '', defaultValue: property.default }];
+  });
 }
 
 /** A port on a bridge that is not managed would be nobody's. */

@@ -199,8 +199,7 @@ export class Committer {
     txn: string,
     giveUp: (error: AgentError) => void,
   ): Promise<Committed> {
-    const last = blocks.at(-1);
-    const comment = `ovs-port-agent txn ${txn}${last === undefined ? '' : ` ledger ${last.height} ${last.hash}`}`;
+    const comment = `ovs-port-agent txn ${txn}${blocks.length === 0 ? '' : this.#commitment()}`;
     const seeded = changes.map((change, index) => ({ change, seed: blocks[index]?.hash ?? `${txn} ${index}` }));
     const { operations, nextCfgIndex } = buildTransaction(seeded, { cluster: this.#options.cluster(), txn, comment });
     try {
@@ -214,6 +213,12 @@ export class Committer {
       await this.#lookForLost(seeded, txn, error, giveUp);
       return { nextCfg: nextCfgIndex === null ? null : this.#options.view.nextCfg };
     }
+  }
+
+  /** What binds the switch's own log to the ledger: the tree with the blocks of this transaction in it. */
+  #commitment(): string {
+    const { tree_size, sha256_root_hash } = this.#options.recorder.treeHead();
+    return ` ledger ${tree_size} ${sha256_root_hash.toString('base64')}`;
   }
 
   /** One transaction at a time. */

@@ -80,6 +80,8 @@ export interface Recorder {
   writeAheadAll<T>(drafts: readonly BlockDraft[], action: (blocks: readonly Block[]) => Promise<T>): Promise<T>;
   inDoubt(): readonly Block[];
   abandon(block: Block, reason: string): Promise<Block>;
+  /** Size and root hash (RFC 6962) of the tree over all blocks that are durable. */
+  treeHead(): { readonly tree_size: number; readonly sha256_root_hash: Buffer };
 }
 
 /** The managed block. */

@@ -294,6 +294,7 @@ export const resourceTable = [
             latest: { type: 'string', description: 'Time of the last block.', optional: true },
             categories: { type: 'object', description: 'Blocks by category.' },
             size_bytes: { type: 'integer', description: 'Size of the file.' },
+            checkpoint: { type: 'integer', description: 'Blocks that the last checkpoint covers.' },
             tampered: { type: 'boolean', description: 'Whether it was altered from outside.' },
           },
         },

@@ -267,7 +267,7 @@ describe('the service on real devices', function () {
       const { exitCode, stdout } = await w.cli('ledger', 'verify');
       assert.equal(exitCode, 1);
       assert.match(stdout, /^INVALID/);
-      assert.equal((await w.status()).state, 'degraded');
+      assert.equal((await w.status()).state, 'tampered');
       await w.addGuest(210, container('ovsbr0'));
       await w.addDevice('veth210i0');
       assert.equal((await w.hook('210', 'post-start')).stdout, 'CT 210: net0 is vi210 on ovsbr0');

@@ -1,15 +1,29 @@
 /**
  * A program: appends to the ledger named by its argument, eight at a time, until it is killed, and prints the height
- * and hash of every block it was told is durable.
+ * and hash of every block it was told is durable. Checkpoints and tiles are written beside, as often as can be.
  */
 import { writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Ledger } from '../../src/ledger/ledger.ts';
+import { StoredTree } from '../../src/ledger/stored-tree.ts';
 import { openLedgerFile } from '../../src/platform/ledger-file.ts';
-import { attach } from './ledger-fixtures.ts';
+import { ledgerTreeFiles } from '../../src/platform/ledger-tree-files.ts';
+import { systemTimers } from '../../src/platform/timers.ts';
+import { attach, ledgerOptions } from './ledger-fixtures.ts';
+import { nodeKeys } from './signed-logs.ts';
 
 const writers = 8;
 
-const ledger = await Ledger.open(await openLedgerFile(String(process.argv[2])), { nowMs: Date.now, host: 'pve1' });
+const path = String(process.argv[2]);
+const ledger = await Ledger.open(
+  await openLedgerFile(path),
+  ledgerOptions({
+    tree: new StoredTree(ledgerTreeFiles(dirname(path))),
+    key: nodeKeys[0],
+    checkpointBlocks: 1,
+    clock: systemTimers,
+  }),
+);
 await Promise.all(
   Array.from({ length: writers }, async (_, writer) => {
     for (;;) {

@@ -4,7 +4,10 @@ import type { BlockDraft } from '../../src/ledger/block.ts';
 import { verifyChain } from '../../src/ledger/chain.ts';
 import type { ChainReport } from '../../src/ledger/chain.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
+import type { LedgerOptions } from '../../src/ledger/ledger.ts';
 import type { LedgerStore } from '../../src/ledger/store.ts';
+import { StoredTree } from '../../src/ledger/stored-tree.ts';
+import { MemoryTreeFiles } from './memory-tree-files.ts';
 
 export const startMs = Date.UTC(2025, 9, 14, 12);
 
@@ -50,8 +53,22 @@ export async function* chunksOf(bytes: Uint8Array, chunkBytes: number): AsyncGen
   }
 }
 
+/** What a ledger is opened with: no key and so no checkpoint, and timers that never end, unless a test says so. */
+export function ledgerOptions(more: Partial<LedgerOptions> = {}): LedgerOptions {
+  return {
+    nowMs: Date.now,
+    host: 'pve1',
+    tree: new StoredTree(new MemoryTreeFiles()),
+    key: null,
+    checkpointBlocks: Infinity,
+    checkpointMs: Infinity,
+    clock: { after: () => () => undefined },
+    ...more,
+  };
+}
+
 /** Opens a ledger whose clock goes one second per look, from `startMs` on. */
-export function openLedger(store: LedgerStore): Promise<Ledger> {
+export function openLedger(store: LedgerStore, more: Partial<LedgerOptions> = {}): Promise<Ledger> {
   let nowMs = startMs;
-  return Ledger.open(store, { nowMs: () => (nowMs += 1_000), host: 'pve1' });
+  return Ledger.open(store, ledgerOptions({ nowMs: () => (nowMs += 1_000), ...more }));
 }

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { parseBlock } from '../../src/ledger/block.ts';
 import type { Block } from '../../src/ledger/block.ts';
 import { batchBytesMax, pendingBlocksMax } from '../../src/ledger/limits.ts';
-import { Ledger } from '../../src/ledger/ledger.ts';
 import { attach, ledgerBytes, linesOf, openLedger, startMs, verifyBytes } from '../support/ledger-fixtures.ts';
 import { hasCode } from '../support/ledger-store-suite.ts';
 import { MemoryLedgerStore } from '../support/memory-ledger-store.ts';
@@ -90,7 +89,7 @@ describe('appending', () => {
   it('writes down a clock that goes back as it is', async () => {
     const times = [5_000, 1_000];
     const store = new MemoryLedgerStore();
-    const ledger = await Ledger.open(store, { nowMs: () => times.shift() ?? 0, host: 'pve1' });
+    const ledger = await openLedger(store, { nowMs: () => times.shift() ?? 0 });
     await ledger.append(attach(100));
     await ledger.append(attach(101));
     assert.deepEqual(

@@ -3,11 +3,16 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { openLedgerFile, readLedgerFile } from '../../src/platform/ledger-file.ts';
 import { verifyChain } from '../../src/ledger/chain.ts';
+import { checkProof } from '../../src/ledger/check-proof.ts';
+import { StoredTree } from '../../src/ledger/stored-tree.ts';
+import { ledgerTreeFiles } from '../../src/platform/ledger-tree-files.ts';
+import { nodeKeys } from '../support/signed-logs.ts';
 import { openLedger } from '../support/ledger-fixtures.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const program = join(import.meta.dirname, '../support/append-until-killed.ts');
 const runs = 3;
+const [key] = nodeKeys;
 
 describe('a service killed while it appends', function () {
   this.timeout(30_000);
@@ -18,8 +23,10 @@ describe('a service killed while it appends', function () {
     const acknowledged: string[] = [];
     for (let run = 1; run <= runs; run++) {
       acknowledged.push(...(await appendUntilKilled(path, run * 37)));
-      const ledger = await openLedger(await openLedgerFile(path));
+      const tree = new StoredTree(ledgerTreeFiles(folder()));
+      const ledger = await openLedger(await openLedgerFile(path), { tree, key });
       assert.equal(ledger.tampered, false);
+      assert.ok(ledger.stats().checkpoint > 0, 'checkpoints were written meanwhile');
       assert.equal((await verifyChain(readLedgerFile(path))).valid, true);
       const found = new Set<string>();
       for (let from = 0; from < ledger.blocks; from += 1_000) {
@@ -30,6 +37,9 @@ describe('a service killed while it appends', function () {
         acknowledged.filter((line) => !found.has(line)),
         [],
       );
+      for (const height of [0, ledger.blocks - 1]) {
+        checkProof(await ledger.prove(height), { key: key.verifierKey, policy: null });
+      }
       await ledger.close();
     }
   });

@@ -16,6 +16,7 @@ describe('opening a ledger', () => {
       latest: '2025-10-14T12:00:02.000Z',
       categories: { port: 3 },
       size_bytes: bytes.length,
+      checkpoint: 0,
       tampered: false,
     });
     assert.equal((await ledger.append(attach(103))).height, 3);
@@ -30,6 +31,7 @@ describe('opening a ledger', () => {
       latest: null,
       categories: {},
       size_bytes: 0,
+      checkpoint: 0,
       tampered: false,
     });
   });

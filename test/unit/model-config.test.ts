@@ -21,6 +21,7 @@ const defaults = {
   enable_rename: false,
   include_prefixes: [],
   log_level: 'info',
+  ledger: { checkpoint_blocks: 1000, checkpoint_seconds: 60 },
   policy: [],
 };
 
@@ -57,13 +58,16 @@ describe('the configuration', () => {
       include_prefixes: ['veth', 'tap'],
       container_name_cmd: 'lxc-name {ifname}',
       log_level: 'debug',
+      ledger: { checkpoint_blocks: 5, checkpoint_seconds: 7 },
       policy: [],
     };
     assert.deepEqual(
       configKeys()
         .map(({ key }) => key)
         .sort(),
-      Object.keys(values).sort(),
+      Object.entries(values)
+        .flatMap(([key, value]) => dotted(key, value))
+        .sort(),
       'this test knows every key',
     );
     for (const [key, value] of Object.entries(values)) {
@@ -235,7 +239,14 @@ describe('the configuration', () => {
     for (const { key, description } of configKeys()) assert.ok(description.length > 5, `${key} has no description`);
     const shown = new Map(configKeys().map(({ key, defaultValue }) => [key, defaultValue]));
     for (const [key, value] of Object.entries(defaults)) {
-      if (key !== 'bridges' && key !== 'ledger_path') assert.deepEqual(shown.get(key), value, key);
+      if (key === 'bridges' || key === 'ledger_path') continue;
+      if (key !== 'ledger') assert.deepEqual(shown.get(key), value, key);
+      else for (const [name, of] of Object.entries(value)) assert.deepEqual(shown.get(`ledger.${name}`), of, name);
     }
   });
 });
+
+/** The keys of a table as the documents name them. */
+function dotted(key: string, value: unknown): string[] {
+  return key === 'ledger' ? Object.keys(value as object).map((name) => `${key}.${name}`) : [key];
+}

@@ -69,10 +69,10 @@ describe('the committer', () => {
     await turns();
     assert.equal(ledger.blocks, 1, 'the block is there while the transaction waits');
     assert.deepEqual(ovs.portRows(), []);
-    const block = (await ledger.blockAt(0))!;
+    const { sha256_root_hash } = ledger.treeHead();
     assert.deepEqual(ovs.transactions[0]?.at(-1), {
       op: 'comment',
-      comment: `ovs-port-agent txn txn1 ledger 0 ${block.hash}`,
+      comment: `ovs-port-agent txn txn1 ledger 1 ${sha256_root_hash.toString('base64')}`,
     });
     open();
     assert.deepEqual(await done, { nextCfg: 1 });
@@ -307,6 +307,7 @@ describe('the committer', () => {
       writeAheadAll: () => Promise.reject(new AgentError('Unavailable', 'disk full')),
       inDoubt: () => [],
       abandon: () => Promise.reject(new AgentError('Unavailable', 'disk full')),
+      treeHead: () => assert.fail('nothing was recorded, so nothing is said of the ledger'),
     };
 
     it('makes the change all the same, and reports the gap', async () => {

@@ -9,8 +9,17 @@ import { readNodes } from './tile-reader.ts';
 import type { Node, TileReader } from './tile-reader.ts';
 import type { ConsistencyProof, InclusionProof } from './verify-proofs.ts';
 
+/** As it is made: hashes, which a proof that comes from outside need not have. */
+interface MadeInclusionProof extends InclusionProof {
+  readonly audit_path: readonly Hash[];
+}
+
 /** Rejects with `InvalidArgument` when the tree has no such leaf, and as the reader does. */
-export async function proveInclusion(reader: TileReader, leafIndex: number, treeSize: number): Promise<InclusionProof> {
+export async function proveInclusion(
+  reader: TileReader,
+  leafIndex: number,
+  treeSize: number,
+): Promise<MadeInclusionProof> {
   if (!(leafIndex >= 0 && leafIndex < treeSize)) {
     throw new AgentError('InvalidArgument', `no leaf ${leafIndex} in a tree of ${treeSize}`);
   }

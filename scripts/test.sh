@@ -38,8 +38,8 @@ need_packages ovs-vswitchd:openvswitch-switch dbus-daemon:dbus-daemon dbus-send:
     ip:iproute2 ping:iputils-ping flock:util-linux strace:strace shellcheck:shellcheck python3:python3 setpriv:util-linux \
     /usr/lib/python3/dist-packages/dbus/__init__.py:python3-dbus \
     /usr/lib/python3/dist-packages/ovs/__init__.py:python3-openvswitch openssl:openssl unshare:util-linux ethtool:ethtool \
-    zsh:zsh fish:fish mandoc:mandoc lintian:lintian
-case " $* " in *' node '*) need_packages debootstrap:debootstrap systemd-nspawn:systemd-container ;; esac
+    zsh:zsh fish:fish mandoc:mandoc
+case " $* " in *' node '*) need_packages debootstrap:debootstrap systemd-nspawn:systemd-container lintian:lintian ;; esac
 need_build
 
 passed=0 failed=0 skipped=0

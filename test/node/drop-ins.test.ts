@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { waitFor } from '../support/wait-for.ts';
 import { installPackage } from './package.ts';
@@ -7,8 +7,6 @@ import { makeContainer, makeProxmox } from './proxmox.ts';
 import { TestNode } from './test-node.ts';
 
 const net = 'name=eth0,bridge=ovsbr0,hwaddr=BC:24:11:00:01:00,ip=10.9.0.100/24,tag=10,type=veth';
-const dropIn = '/etc/systemd/system/pve-container@.service.d/50-ovs-port-agent.conf';
-const lxcDropIn = '/usr/share/lxc/config/common.conf.d/50-ovs-port-agent.conf';
 
 describe('the drop-ins for systemd and LXC, on a whole node', function () {
   this.timeout(60_000);
@@ -20,10 +18,6 @@ describe('the drop-ins for systemd and LXC, on a whole node', function () {
     await makeProxmox(node);
     await makeContainer(node, { vmid: 100, hostname: 'web01', nets: [net], hookscript: false });
     await installPackage(node);
-    await node.write(dropIn, await readFile('systemd/pve-container-drop-in.conf', 'utf8'));
-    await node.write(lxcDropIn, await readFile('proxmox/lxc-start-host.conf', 'utf8'));
-    await node.run('systemctl', 'daemon-reload');
-    await node.run('systemctl', 'start', 'ovs-port-agent');
     // Writes the container's LXC configuration, as a first start by Proxmox VE does.
     await node.run('pct', 'start', '100');
     await node.run('pct', 'stop', '100');

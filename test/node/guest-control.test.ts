@@ -34,7 +34,6 @@ describe('systemd on a whole node', function () {
       '::respawn:/bin/sleep 100000\n::shutdown:/bin/sleep 1000\n',
     );
     await installPackage(node);
-    await node.run('systemctl', 'start', 'ovs-port-agent');
   });
   afterEach(async function () {
     if (this.currentTest?.state === 'failed') process.stderr.write(`${await node.journal()}\n`);

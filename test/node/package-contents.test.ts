@@ -3,11 +3,14 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { runTool, runToolOk } from '../support/run-tool.ts';
 import { buildPackage } from '../support/debian-package.ts';
 
 const root = join(import.meta.dirname, '../..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+/** It starts one Perl program after the other. */
+const lintianMsMax = 60_000;
 const scripts = ['postinst', 'prerm', 'postrm'] as const;
 
 describe('the Debian package', () => {
@@ -79,9 +82,9 @@ describe('the Debian package', () => {
   });
 
   it('has nothing that lintian calls an error or warns of', async () => {
-    const { stdout } = await runTool('lintian', 'lintian', [built]);
+    const { stdout } = await execa('lintian', [built], { reject: false, timeout: lintianMsMax });
     assert.equal(stdout, '');
-  }).timeout(20_000);
+  }).timeout(lintianMsMax);
 
   for (const name of scripts) {
     it(`${name} is POSIX sh, and does nothing for an action it does not know`, async () => {

@@ -344,6 +344,7 @@ function wireEngine(
     notices: () => [...keyProblems, ...(registry.problem === null ? [] : [registry.problem]), ...guests.problems()],
   };
   const connectSwitch = async (): Promise<void> => {
+    await engine.load();
     ovsdb.start();
     await engine.switchReady(switchWaitMs).catch((error: unknown) => {
       log('warning', `${toAgentError(error).message}; serving without it until it is there`);

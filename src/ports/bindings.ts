@@ -31,13 +31,19 @@ export interface Binding {
 export class Bindings {
   readonly #store: BindingsStore;
   #byPort = new Map<PortName, Binding>();
+  #loaded: Promise<void> | null = null;
 
   constructor(store: BindingsStore) {
     this.#store = store;
   }
 
-  /** Throws `InvalidArgument` when the file is not what `save` wrote; the file is left as it is. */
-  async load(): Promise<void> {
+  /** Once, however often it is asked. Rejects with `InvalidArgument` when the file is not what `save` wrote; it is left as it is. */
+  load(): Promise<void> {
+    this.#loaded ??= this.#read();
+    return this.#loaded;
+  }
+
+  async #read(): Promise<void> {
     const value = await this.#store.load();
     this.#byPort = new Map((value === null ? [] : parseBindings(value)).map((binding) => [binding.port, binding]));
   }

@@ -180,9 +180,14 @@ export class PortEngine {
     });
   }
 
-  /** Reads the bindings and begins to reconcile; passes fail and are tried again until the switch is there. */
+  /** Reads the bindings. Rejects when their file is not what it should be. */
+  load(): Promise<void> {
+    return this.#bindings.load();
+  }
+
+  /** Begins to reconcile; passes fail and are tried again until the switch is there. */
   async start(): Promise<void> {
-    await this.#bindings.load();
+    await this.load();
     this.#runner.start();
   }
 
@@ -293,7 +298,7 @@ export class PortEngine {
   }
 
   async #runPhase(vmid: Vmid, phase: Phase, cause: Cause): Promise<string> {
-    await this.#committer.waitForSwitch(switchDeadlineMs);
+    await this.#ready();
     return runPhase(
       {
         reconciler: this.#reconciler,
@@ -310,7 +315,7 @@ export class PortEngine {
 
   /** A whole pass now, nothing waits. Answers what it did. */
   async reconcile(caller: Cause): Promise<PassResult> {
-    await this.#committer.waitForSwitch(switchDeadlineMs);
+    await this.#ready();
     const result = await this.#reconciler.pass('all', caller, everythingNow);
     await this.#committer.waitApplied(result.committed, 5000);
     this.#listing.request();
@@ -318,7 +323,7 @@ export class PortEngine {
   }
 
   async addPort(netdev: NetdevName, bridge: BridgeName | null, caller: Cause): Promise<PortName> {
-    await this.#committer.waitForSwitch(switchDeadlineMs);
+    await this.#ready();
     return this.#listed(this.#handover.addPort(netdev, bridge, caller));
   }
 
@@ -328,12 +333,12 @@ export class PortEngine {
     vmid: Vmid,
     caller: Cause,
   ): Promise<PortName> {
-    await this.#committer.waitForSwitch(switchDeadlineMs);
+    await this.#ready();
     return this.#listed(this.#handover.createContainerInterface(netdev, container, vmid, caller));
   }
 
   async removePort(name: string, caller: Cause): Promise<PortName> {
-    await this.#committer.waitForSwitch(switchDeadlineMs);
+    await this.#ready();
     return this.#listed(this.#handover.remove(name, caller));
   }
 
@@ -455,6 +460,12 @@ export class PortEngine {
         await this.#options.recorder.abandon(block, 'the switch does not have this change');
       }
     }
+  }
+
+  /** Nothing is done before it is known what was handed over: the first call may come as soon as the bus name is taken. */
+  async #ready(): Promise<void> {
+    await this.load();
+    await this.#committer.waitForSwitch(switchDeadlineMs);
   }
 
   /** The row as a port of ours; null when it is none, or not on a managed bridge. */

@@ -735,6 +735,24 @@ describe('the port engine', () => {
       assert.deepEqual(world.ovs.portRows(), [], 'and nothing puts it back');
     });
 
+    it('costs no other its place in the memory when it comes before anything was read, as the call that starts the service', async () => {
+      const first = await running();
+      first.links.add('dummy0');
+      await first.engine.addPort(dummy0, null, cause);
+      const world = await startEngine();
+      Object.assign(world.saved, first.saved);
+      for (const name of ['dummy0', 've7']) world.links.add(name);
+      const added = Promise.allSettled([world.engine.addPort(parseNetdevName('ve7'), null, cause)]);
+      await passes(world, 6000);
+      await added;
+      await world.engine.start();
+      const { bindings } = world.saved.bindings as { bindings: { port: string }[] };
+      assert.deepEqual(
+        bindings.map(({ port }) => port),
+        ['vi_dummy0', 'vi_ve7'],
+      );
+    });
+
     it('is put back at once when its row is lost, also by a new run of the service', async () => {
       const world = await running();
       world.links.add('dummy0');

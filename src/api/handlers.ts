@@ -1,6 +1,7 @@
 /** One function for each handler the resource table names. Results are plain JSON values, keys as the table says. */
 import { parseBridgeName, parseContainerName, parseNetdevName, parseVmid } from '../model/names.ts';
 import { AgentError } from '../model/errors.ts';
+import { parseInstant } from '../ledger/instant.ts';
 import { ownerOfRow } from '../ports/owner-text.ts';
 import type { GuestAction } from '../node/contracts.ts';
 import type { Cause } from '../ports/contracts.ts';
@@ -65,7 +66,12 @@ export const handlers: Readonly<Record<HandlerName, Handler>> = {
   },
 
   'ledger.stats': ({ ledger }) => Promise.resolve(ledger.stats()),
-  'ledger.blocks': ({ ledger }, { parameters }) => ledger.query(parameters),
+  'ledger.blocks': ({ ledger }, { parameters: { since, until, ...rest } }) =>
+    ledger.query({
+      ...rest,
+      ...(since !== undefined && { sinceMs: parseInstant(String(since), 'since') }),
+      ...(until !== undefined && { untilMs: parseInstant(String(until), 'until') }),
+    }),
   'ledger.block': async ({ ledger }, { parameters }) => {
     const block = await ledger.blockAt(Number(parameters['height']));
     if (block === null) throw new AgentError('NotFound', `the ledger has no block ${String(parameters['height'])}`);
@@ -76,6 +82,11 @@ export const handlers: Readonly<Record<HandlerName, Handler>> = {
       throw new AgentError('Unavailable', 'the ledger has no key: `ovs-port-agent status` says why');
     const { name, verifierKey, cosignerKey } = ledgerKey;
     return Promise.resolve({ origin: name, vkey: verifierKey.render(), witness_vkey: cosignerKey.render() });
+  },
+  'ledger.proof': async ({ ledger }, { parameters }) => (await ledger.prove(Number(parameters['height']))).toString(),
+  'ledger.checkpoint': ({ ledger }) => {
+    if (ledger.checkpoint === null) throw new AgentError('NotFound', 'the ledger has no checkpoint yet');
+    return Promise.resolve(ledger.checkpoint.note.toString());
   },
   'ledger.verify': async ({ ledger }) => {
     const report = await ledger.verify();

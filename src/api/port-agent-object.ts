@@ -111,6 +111,7 @@ export function portAgentObject(service: Service, authorise: Authorise): ServedI
             : `INVALID: ${describeBad(firstBad)}`,
         ];
       },
+      Prove: async ([height]) => [(await ledger.prove(Number(height))).toString()],
       get_interface_bindings: () => Promise.resolve([JSON.stringify(engine.interfaceBindings())]),
     },
     {

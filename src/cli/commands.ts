@@ -1,10 +1,16 @@
 /** The named commands: the older tool's and ours. Each is a thin reader of the resource table or of the ledger's file. */
+import { dirname, join } from 'node:path';
 import pico from 'picocolors';
-import { verifyChain } from '../ledger/chain.ts';
+import type { Block } from '../ledger/block.ts';
 import { checkProof } from '../ledger/check-proof.ts';
-import { policyBytesMax, proofBytesMax } from '../ledger/limits.ts';
+import { noteBytesMax, policyBytesMax, proofBytesMax } from '../ledger/limits.ts';
+import { portHistory } from '../ledger/port-history.ts';
+import { openCheckpoint, parseCheckpoint } from '../ledger/tlog/checkpoint.ts';
+import type { Checkpoint } from '../ledger/tlog/checkpoint.ts';
 import { signatureTypes, VerifierKey } from '../ledger/tlog/key.ts';
+import { parseNote } from '../ledger/tlog/note.ts';
 import { parsePolicy } from '../ledger/tlog/policy.ts';
+import { verifyLedger } from '../ledger/verify.ts';
 import { AgentError } from '../model/errors.ts';
 import { parseContainerName, parsePortName, parseVmid } from '../model/names.ts';
 import { guestPortName, templatePortName } from '../model/naming.ts';
@@ -125,21 +131,99 @@ export async function ledgerShow(env: Environment, height: string, options: Outp
   return printResult(env, '/ledger/blocks/0', await callVerb(env, 'get', `/ledger/blocks/${height}`), options);
 }
 
-/** With a file: offline, by this process. Without: by the service, over its own ledger. */
-export async function ledgerVerify(env: Environment, file: string | null): Promise<number> {
+interface VerifyOptions {
+  readonly key: string | undefined;
+  readonly checkpoint: string | undefined;
+}
+
+/**
+ * With a file: offline, by this process, and against a checkpoint when one or a key is given; the one beside the ledger
+ * unless it is named. Without: by the service, over its own ledger.
+ */
+export async function ledgerVerify(env: Environment, file: string | null, options: VerifyOptions): Promise<number> {
   if (file === null) {
+    if (options.key !== undefined || options.checkpoint !== undefined) {
+      throw new AgentError('InvalidArgument', '--key and --checkpoint go with a file');
+    }
     const [verdict] = await env.call('verify_blockchain_integrity', '', []);
     env.print(String(verdict));
     return String(verdict).startsWith('VALID') ? exitGood : exitBad;
   }
-  const report = await verifyChain(env.readLedger(file));
+  const checkpoint = await readCheckpoint(env, file, options);
+  if (checkpoint !== null && 'bad' in checkpoint) {
+    env.print(`INVALID: ${checkpoint.bad}`);
+    return exitBad;
+  }
+  const report = await verifyLedger(env.readLedger(file), checkpoint);
   if (report.firstBad === undefined) {
     env.print(`VALID: ${report.blocks} blocks, last hash ${report.lastHash}`);
+    if (checkpoint !== null) {
+      const signer = options.key === undefined ? `; its signature was not checked` : ', signed by that key';
+      env.print(`the first ${checkpoint.tree_size} are those of the checkpoint of ${checkpoint.origin}${signer}`);
+    }
     return exitGood;
   }
   const { height, offset, reason } = report.firstBad;
   env.print(`INVALID: block ${height} at byte ${offset}: ${reason}`);
   return exitBad;
+}
+
+/** null: none was asked for. Throws when there is none, or what was given cannot be one; a wrong signature is `bad`. */
+async function readCheckpoint(
+  env: Environment,
+  file: string,
+  { key, checkpoint }: VerifyOptions,
+): Promise<Checkpoint | { bad: string } | null> {
+  if (key === undefined && checkpoint === undefined) return null;
+  const path = checkpoint ?? join(dirname(file), 'checkpoint');
+  const bytes = await env.readFile(path, noteBytesMax);
+  const found = parseCheckpoint(parseNote(bytes).text);
+  if (key === undefined) return found;
+  const verifier = VerifierKey.parse(key, signatureTypes.ed25519);
+  try {
+    return openCheckpoint(bytes, [verifier]).checkpoint;
+  } catch (thrown) {
+    if (!(thrown instanceof AgentError) || thrown.code !== 'InvalidArgument') throw thrown;
+    return { bad: thrown.message };
+  }
+}
+
+/** A proof of one block, as one text. */
+export async function ledgerProve(env: Environment, height: string): Promise<number> {
+  const proof = String(await callVerb(env, 'get', `/ledger/proof/${height}`));
+  env.print(proof.trimEnd());
+  return exitGood;
+}
+
+/** Blocks about the port before the period that are looked at for the state in which it begins. */
+const earlierBlocks = 100;
+/** What one answer of the service holds. */
+const blocksMax = 10_000;
+
+/** What was recorded about a port in a period, gaps included. */
+export async function ledgerProvePort(
+  env: Environment,
+  port: string,
+  period: { readonly since: string | undefined; readonly until: string | undefined },
+): Promise<number> {
+  const { since, until } = period;
+  const within = { ...(since !== undefined && { since }), ...(until !== undefined && { until }) };
+  const blocks = async (filter: Readonly<Record<string, unknown>>): Promise<Block[]> => {
+    const found = (await callVerb(env, 'get', '/ledger/blocks', { limit: blocksMax, ...filter })) as Block[];
+    if (found.length === blocksMax) {
+      throw new AgentError('InvalidArgument', `more than ${blocksMax} blocks in that period: name a shorter one`);
+    }
+    return found;
+  };
+  const lines = portHistory({
+    before: since === undefined ? [] : (await blocks({ port, until: since, limit: earlierBlocks })).reverse(),
+    within: await blocks({ port, ...within, order: 'oldest' }),
+    runs: await blocks({ category: 'settings', ...within, order: 'oldest' }),
+    gaps: await blocks({ category: 'storage', action: 'gap', ...within, order: 'oldest' }),
+  });
+  for (const { timestamp, height, text } of lines) env.print(`${timestamp} block ${height} ${port} ${text}`);
+  if (lines.length === 0) throw new AgentError('NotFound', `the ledger says nothing about ${port} in that period`);
+  return exitGood;
 }
 
 /** The vkey, for `--key` and for policies. */

@@ -1,6 +1,6 @@
 /** The command line: what there is, how it is called, with examples. Resolves with the exit code, never exits itself. */
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { errorTable, toAgentError } from '../model/errors.ts';
+import { AgentError, errorTable, toAgentError } from '../model/errors.ts';
 import { parseVmid } from '../model/names.ts';
 import { resourceTable, verbs } from '../resources/table.ts';
 import type { Verb } from '../resources/table.ts';
@@ -204,6 +204,8 @@ function addLedger(
     .option('--vmid <vmid>', 'guest', wholeNumber)
     .option('--port <name>', 'port or device')
     .option('--user <name>', 'who caused it')
+    .option('--since <time>', 'from this moment on: 2025-10-14, or 2025-10-14T12:00:00Z')
+    .option('--until <time>', 'before this moment')
     .option('--from <height>', 'lowest height', wholeNumber)
     .option('--to <height>', 'highest height', wholeNumber)
     .option('--limit <n>', 'at most this many', wholeNumber)
@@ -218,10 +220,42 @@ function addLedger(
   ledger
     .command('verify [file]')
     .description(
-      'Verifies the chain: by the service, or offline the file given. Exit 0 VALID, 1 INVALID, 2 could not be told.',
+      'Verifies chain, blocks and tree: by the service, or offline the file given. ' +
+        'Exit 0 VALID, 1 INVALID, 2 could not be told.',
     )
-    .addHelpText('after', examples(['ledger verify', 'ledger verify /var/lib/ovs-port-agent/ledger.jsonl']))
-    .action((file: string | undefined) => verdict(commands.ledgerVerify(env, file ?? null), 'could not verify'));
+    .option('--key <vkey>', 'with a file: its checkpoint must be signed by this key')
+    .option('--checkpoint <file>', 'with a file: hold it against this checkpoint, not the one beside it')
+    .addHelpText(
+      'after',
+      examples([
+        'ledger verify',
+        'ledger verify /var/lib/ovs-port-agent/ledger.jsonl',
+        'ledger verify ledger.jsonl --checkpoint yesterday --key "$(ssh pve1 ovs-port-agent ledger key)"',
+      ]),
+    )
+    .action((file: string | undefined, { key, checkpoint }: { key?: string; checkpoint?: string }) =>
+      verdict(commands.ledgerVerify(env, file ?? null, { key, checkpoint }), 'could not verify'),
+    );
+  ledger
+    .command('prove [height]')
+    .description(
+      'Prints a proof that a block is in the ledger (C2SP tlog-proof), for "ledger check-proof"; or, with --port, what was ' +
+        'recorded about a port in a period, gaps included, and by which blocks.',
+    )
+    .option('--port <name>', 'port or device')
+    .option('--since <time>', 'beginning of the period: 2025-10-14, or 2025-10-14T12:00:00Z')
+    .option('--until <time>', 'its end')
+    .addHelpText(
+      'after',
+      examples(['ledger prove 7 > block-7.tlog-proof', 'ledger prove --port vi105 --since 2025-10-14']),
+    )
+    .action((height: string | undefined, { port, ...period }: { port?: string; since?: string; until?: string }) => {
+      const { since, until } = period;
+      if (port !== undefined && height === undefined)
+        return done(commands.ledgerProvePort(env, port, { since, until }));
+      if (height !== undefined && port === undefined) return done(commands.ledgerProve(env, height));
+      return done(Promise.reject(new AgentError('InvalidArgument', 'give a height, or --port and a period')));
+    });
   ledger
     .command('key')
     .description('Prints the public half of the key that signs the ledger (C2SP vkey).')

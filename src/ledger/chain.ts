@@ -1,7 +1,7 @@
 /**
  * The chain: every line names the hash of the line before it. Checking reads the file once, in any chunks, and keeps
  * nothing but the last hash. What stands inside `metadata` and `data` is covered by the hash and not looked at here:
- * a right hash over broken JSON shows when the block is read (`parseBlock`).
+ * a right hash over broken JSON shows when the block is read (`parseBlock`) and when the ledger is verified (verify.ts).
  */
 import {
   asBuffer,
@@ -43,13 +43,6 @@ export interface ChainReport {
   readonly wholeFromBad: number;
 }
 
-/** Streams a ledger through `ChainVerifier`. Reads to the end also after a bad line. */
-export async function verifyChain(chunks: AsyncIterable<Uint8Array>): Promise<ChainReport> {
-  const verifier = new ChainVerifier();
-  for await (const chunk of chunks) verifier.push(chunk);
-  return verifier.end();
-}
-
 /** One line in full: its place in the chain, its hash, and what it says. */
 export function verifyLine(
   lineBytes: Uint8Array,
@@ -74,6 +67,7 @@ export interface CheckedLine extends Middle {
 
 export class ChainVerifier {
   readonly #onBlock: (line: CheckedLine, bytes: Buffer) => void;
+  readonly #whyBad: (bytes: Buffer) => string | null;
   readonly #splitter = new LineSplitter((line, offset) => {
     this.#line(line, offset);
     return true;
@@ -84,9 +78,16 @@ export class ChainVerifier {
   #firstBad: BadLine | undefined;
   #wholeFromBad = 0;
 
-  /** `onBlock` hears of every block before the first bad line; its bytes are valid during the call only. */
-  constructor(onBlock: (line: CheckedLine, bytes: Buffer) => void = () => undefined) {
+  /**
+   * `onBlock` hears of every block before the first bad line; its bytes are valid during the call only. `whyBad` may find
+   * something else wrong with a line that is in its place.
+   */
+  constructor(
+    onBlock: (line: CheckedLine, bytes: Buffer) => void = () => undefined,
+    whyBad: (bytes: Buffer) => string | null = () => null,
+  ) {
     this.#onBlock = onBlock;
+    this.#whyBad = whyBad;
   }
 
   push(chunk: Uint8Array): void {
@@ -111,7 +112,7 @@ export class ChainVerifier {
 
   #line(line: Buffer | null, offset: number): void {
     if (this.#firstBad === undefined) {
-      const checked = line === null ? { bad: tooLong } : checkLine(line, this.#blocks, this.#lastHash);
+      const checked = line === null ? { bad: tooLong } : this.#check(line);
       if (line !== null && !('bad' in checked)) {
         this.#blocks++;
         this.#bytes = offset + line.length + 1;
@@ -123,6 +124,12 @@ export class ChainVerifier {
       this.#firstBad = { height: this.#blocks, offset, reason, torn: false };
     }
     if (line !== null && isWhole(line)) this.#wholeFromBad++;
+  }
+
+  #check(line: Buffer): CheckedLine | { bad: string } {
+    const checked = checkLine(line, this.#blocks, this.#lastHash);
+    const bad = 'bad' in checked ? null : this.#whyBad(line);
+    return bad === null ? checked : { bad };
   }
 }
 

@@ -13,7 +13,6 @@
 import { AgentError } from '../model/errors.ts';
 import { prepareDraft, zeroHash } from './block.ts';
 import type { Block, BlockDraft, PreparedDraft } from './block.ts';
-import { verifyChain } from './chain.ts';
 import type { BadLine, ChainReport } from './chain.ts';
 import { aheadRunningMax } from './limits.ts';
 import { gone, isGone, loadFirst, missingFrom } from './load.ts';
@@ -29,6 +28,7 @@ import type { LedgerStore } from './store.ts';
 import type { StoredCheckpoint } from './stored-tree.ts';
 import { treeHead } from './tlog/compact-range.ts';
 import type { TreeHead } from './tlog/compact-range.ts';
+import { verifyLedger } from './verify.ts';
 import { LedgerWriter } from './writer.ts';
 
 export interface LedgerOptions extends PublisherOptions {
@@ -224,7 +224,7 @@ export class Ledger {
   }
 
   /**
-   * Verifies the file as it was acknowledged when it was asked. A ledger found wanting is tampered from then on; one
+   * Verifies the file as it was acknowledged when it was asked: chain, blocks, and tree against the last checkpoint. A ledger found wanting is tampered from then on; one
    * that was tampered with before is reported as it was found.
    */
   async verify(): Promise<ChainReport> {
@@ -264,7 +264,7 @@ export class Ledger {
 
   async #readChain(bytes: number): Promise<ChainReport> {
     try {
-      return await verifyChain(this.#store.read(0, bytes));
+      return await verifyLedger(this.#store.read(0, bytes), this.checkpoint?.head ?? null);
     } catch (thrown) {
       if (!isGone(thrown)) throw thrown;
       const bad = gone(thrown);

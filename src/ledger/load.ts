@@ -19,6 +19,8 @@ import { ChainState } from './state.ts';
 import type { LedgerStore } from './store.ts';
 import { treeHead } from './tlog/compact-range.ts';
 import type { TreeHead } from './tlog/compact-range.ts';
+import { differsFrom } from './verify.ts';
+import type { TreeMark } from './verify.ts';
 
 export interface Loaded {
   /** The chain up to the first bad line. */
@@ -64,20 +66,6 @@ export async function loadAgain(store: LedgerStore, known: ChainState): Promise<
   return loaded;
 }
 
-/** What contradicts a checkpoint; null when the blocks that it covers are there and are the ones that it covers. */
-function differsFrom(checkpoint: TreeHead, report: ChainReport, mark: TreeMark | null): BadLine | null {
-  const { tree_size, sha256_root_hash } = checkpoint;
-  if (tree_size === 0) return null;
-  const place = { height: report.blocks, offset: report.bytes, torn: false };
-  if (mark === null) {
-    const { reason } = report.firstBad ?? { reason: 'the file ends there' };
-    return { ...place, reason: `${reason}; the last checkpoint covers ${tree_size} blocks` };
-  }
-  if (mark.head.sha256_root_hash.equals(sha256_root_hash)) return null;
-  const reason = `the first ${tree_size} blocks are not the ones that the last checkpoint covers: some were rewritten`;
-  return { height: 0, offset: 0, reason, torn: false };
-}
-
 /** What is wrong with a reading of the acknowledged bytes; null when all of it is there. */
 export function missingFrom(
   report: ChainReport,
@@ -99,12 +87,6 @@ export function isGone(thrown: unknown): thrown is AgentError {
 
 export function gone(error: AgentError): BadLine {
   return { height: 0, offset: 0, reason: error.message, torn: false };
-}
-
-/** The tree at some size, and where in the file its last block ends. */
-export interface TreeMark {
-  readonly head: TreeHead;
-  readonly bytes: number;
 }
 
 async function scan(

@@ -320,6 +320,9 @@ export const resourceTable = [
           vmid: { type: 'integer', description: 'Guest.', minimum: 100, maximum: 999_999_999, optional: true },
           port: { type: 'string', description: 'Port name or device.', optional: true },
           user: { type: 'string', description: 'Who caused it.', optional: true },
+          hash: { type: 'string', description: 'Hash of the block.', optional: true },
+          since: { type: 'string', description: 'From this moment on (ISO 8601).', optional: true },
+          until: { type: 'string', description: 'Before this moment (ISO 8601).', optional: true },
           limit: {
             type: 'integer',
             description: 'At most this many; 100 when not given.',
@@ -366,12 +369,37 @@ export const resourceTable = [
     },
   },
   {
+    path: '/ledger/proof/{height}',
+    pathParameters: { height: { type: 'integer', description: 'Height of the block.', minimum: 0 } },
+    methods: {
+      get: {
+        handler: 'ledger.proof',
+        privilege: 'read',
+        description: 'Proof that a block is in the ledger, a C2SP tlog-proof.',
+        parameters: {},
+        returns: { type: 'string' },
+      },
+    },
+  },
+  {
+    path: '/ledger/checkpoint',
+    methods: {
+      get: {
+        handler: 'ledger.checkpoint',
+        privilege: 'read',
+        description: 'The last checkpoint, a C2SP tlog-checkpoint.',
+        parameters: {},
+        returns: { type: 'string' },
+      },
+    },
+  },
+  {
     path: '/ledger/verify',
     methods: {
       get: {
         handler: 'ledger.verify',
         privilege: 'read',
-        description: 'Verifies the chain from the first block to the last.',
+        description: 'Verifies the chain from the first block to the last, and the tree against the last checkpoint.',
         parameters: {},
         returns: {
           type: 'object',

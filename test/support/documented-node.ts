@@ -59,7 +59,7 @@ export async function documentedNode(): Promise<DocumentedNode> {
   const guests = configurations.map(([vmid, text]) => parseGuestConfig('lxc', vmid as Vmid, text).guest);
   const views = guests.map((guest) => viewOf(guest));
   const store = new MemoryLedgerStore();
-  const ledger = await openLedger(store);
+  const ledger = await openLedger(store, { key });
   await record(ledger, views);
 
   const guestOf = (vmid: Vmid): Guest | null => guests.find((guest) => guest.vmid === vmid) ?? null;

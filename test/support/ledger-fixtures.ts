@@ -1,12 +1,12 @@
 /** Drafts, ledgers and bytes for the tests of the ledger. */
 import { encodeBlock, zeroHash } from '../../src/ledger/block.ts';
 import type { BlockDraft } from '../../src/ledger/block.ts';
-import { verifyChain } from '../../src/ledger/chain.ts';
 import type { ChainReport } from '../../src/ledger/chain.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import type { LedgerOptions } from '../../src/ledger/ledger.ts';
 import type { LedgerStore } from '../../src/ledger/store.ts';
 import { StoredTree } from '../../src/ledger/stored-tree.ts';
+import { verifyLedger } from '../../src/ledger/verify.ts';
 import { MemoryTreeFiles } from './memory-tree-files.ts';
 
 export const startMs = Date.UTC(2025, 9, 14, 12);
@@ -43,7 +43,7 @@ export function ledgerBytes(blocks: number): Buffer {
 }
 
 export function verifyBytes(bytes: Uint8Array, chunkBytes = bytes.length + 1): Promise<ChainReport> {
-  return verifyChain(chunksOf(bytes, chunkBytes));
+  return verifyLedger(chunksOf(bytes, chunkBytes), null);
 }
 
 export async function* chunksOf(bytes: Uint8Array, chunkBytes: number): AsyncGenerator<Uint8Array, void, undefined> {

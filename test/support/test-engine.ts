@@ -12,6 +12,7 @@ import type { PortEngineOptions } from '../../src/ports/engine.ts';
 import { FakeClock, settled } from './fake-clock.ts';
 import { openLedger } from './ledger-fixtures.ts';
 import { MemoryLedgerStore } from './memory-ledger-store.ts';
+import { nodeKeys } from './signed-logs.ts';
 import { MemorySwitch } from './memory-switch.ts';
 import { cluster, linkOf, ovsbr0, ovsbr1 } from './ports-fixtures.ts';
 
@@ -120,7 +121,7 @@ export async function engineOn(
 ) {
   const links = new MemoryLinks();
   const configurations = new Map<Vmid, Guest>();
-  const ledger = await openLedger(new MemoryLedgerStore());
+  const ledger = await openLedger(new MemoryLedgerStore(), { key: nodeKeys[0] });
   const events: string[] = [];
   const troubles: AgentError[] = [];
   /** Guests that Proxmox VE is working on. */

@@ -3,6 +3,7 @@ import { callResource, parseParameters } from '../../src/api/call.ts';
 import { portAgentObject } from '../../src/api/port-agent-object.ts';
 import type { Service } from '../../src/api/service.ts';
 import { statusOf } from '../../src/api/status.ts';
+import { checkProof } from '../../src/ledger/check-proof.ts';
 import { AgentError } from '../../src/model/errors.ts';
 import { resourceTable } from '../../src/resources/table.ts';
 import type { Privilege, ResourceSpec } from '../../src/resources/table.ts';
@@ -209,6 +210,30 @@ describe('the resources', () => {
     assert.deepEqual([total_blocks, tampered], [1, false]);
     await assert.rejects(call('get', '/ledger/blocks/99'), refusedWith('NotFound', 'no block 99'));
     await assert.rejects(call('get', '/ledger/blocks/x'), refusedWith('InvalidArgument', 'height'));
+  });
+
+  it('prove a block, and show the checkpoint that the proof is made with', async () => {
+    const [key] = nodeKeys;
+    const { call } = await start();
+    await assert.rejects(call('get', '/ledger/checkpoint'), refusedWith('NotFound', 'no checkpoint yet'));
+    const proof = Buffer.from((await call('get', '/ledger/proof/0')) as string);
+    const { block, checkpoint } = checkProof(proof, { key: key.verifierKey, policy: null });
+    assert.deepEqual(block, await call('get', '/ledger/blocks/0'));
+    assert.equal(checkpoint.tree_size, 1);
+    assert.ok(proof.toString().endsWith((await call('get', '/ledger/checkpoint')) as string));
+    await assert.rejects(call('get', '/ledger/proof/1'), refusedWith('NotFound', 'no block 1'));
+  });
+
+  it('find blocks of a period', async () => {
+    const { call } = await start();
+    const [block] = (await call('get', '/ledger/blocks')) as { timestamp: string }[];
+    const timestamp = block?.timestamp ?? '';
+    assert.deepEqual(await call('get', '/ledger/blocks', { since: timestamp }), [block]);
+    assert.deepEqual(await call('get', '/ledger/blocks', { until: timestamp }), []);
+    assert.deepEqual(await call('get', '/ledger/blocks', { until: '2100-01-01' }), [block]);
+    for (const since of ['yesterday', '2025-10-14T12:00:00', '2025-13-01', '']) {
+      await assert.rejects(call('get', '/ledger/blocks', { since }), refusedWith('InvalidArgument', 'since'));
+    }
   });
 
   it('answer with the keys that they declare, and every one that is not optional', async () => {

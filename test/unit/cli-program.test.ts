@@ -3,8 +3,8 @@ import type { Environment } from '../../src/cli/environment.ts';
 import { run } from '../../src/cli/program.ts';
 import { AgentError, errorTable } from '../../src/model/errors.ts';
 import type { ErrorCode } from '../../src/model/errors.ts';
-import { attach, chunksOf, ledgerBytes, linesOf } from '../support/ledger-fixtures.ts';
-import { nodeKeys, policyText, proofFileOf } from '../support/signed-logs.ts';
+import { attach, chunksOf, fileOf, ledgerBytes, linesOf } from '../support/ledger-fixtures.ts';
+import { checkpointOf, nodeKeys, policyText, proofFileOf } from '../support/signed-logs.ts';
 
 interface Run {
   readonly exitCode: number;
@@ -362,6 +362,81 @@ describe('the command line', () => {
       assert.equal((await type('ledger verify /missing')).exitCode, 2);
     });
 
+    describe('verify with a checkpoint', () => {
+      const [key, other] = nodeKeys;
+      const vkey = key.verifierKey.render();
+      const ledger = ledgerBytes(5);
+      const note = checkpointOf(linesOf([100, 101, 102].map((vmid) => attach(vmid))), key);
+      const files = { '/l/checkpoint': note, '/kept': note, '/text': 'hello\n' };
+      for (const [line, bytes, exitCode, said] of [
+        [
+          `/l/ledger.jsonl --key ${vkey}`,
+          ledger,
+          0,
+          /^VALID: 5 blocks.*\nthe first 3 are those of the checkpoint of prod\/pve1\/ovs-port-agent, signed by that key$/,
+        ],
+        [
+          '/l/ledger.jsonl --checkpoint /kept',
+          ledger,
+          0,
+          /^VALID: 5 blocks.*\nthe first 3 .*; its signature was not checked$/,
+        ],
+        [
+          `/l/ledger.jsonl --key ${vkey}`,
+          ledgerBytes(2),
+          1,
+          /^INVALID: block 2 at byte \d+: the file ends there; the checkpoint covers 3 blocks$/,
+        ],
+        [
+          '/l/ledger.jsonl --checkpoint /kept',
+          fileOf(linesOf([100, 101, 999].map((vmid) => attach(vmid)))),
+          1,
+          /^INVALID: block 0 .*rewritten/,
+        ],
+        [
+          `/l/ledger.jsonl --key ${other.verifierKey.render()}`,
+          ledger,
+          1,
+          /^INVALID: the checkpoint is of "prod\/pve1/,
+        ],
+        ['/l/ledger.jsonl --checkpoint /text', ledger, 2, /could not verify: not a signed note/],
+        ['/l/ledger.jsonl --checkpoint /missing', ledger, 2, /could not verify: \/missing does not exist/],
+        ['/l/ledger.jsonl --key nonsense', ledger, 2, /could not verify: vkey/],
+        ['--checkpoint /kept', ledger, 2, /could not verify: --key and --checkpoint go with a file/],
+      ] as const) {
+        it(`exits ${exitCode} and says ${said.source.slice(0, 60)}`, async () => {
+          const { exitCode: code, out, err } = await type(`ledger verify ${line}`, { files, ledger: bytes });
+          assert.match(exitCode === 2 ? err : out, said);
+          assert.equal(code, exitCode);
+        });
+      }
+    });
+
+    it('prints a proof as the service gives it', async () => {
+      const answers = { 'get /ledger/proof/7': 'c2sp.org/tlog-proof@v1\nindex 7\n' };
+      assert.equal((await type('ledger prove 7', { answers })).out, 'c2sp.org/tlog-proof@v1\nindex 7');
+      for (const line of ['ledger prove', 'ledger prove 7 --port vi100']) {
+        assert.match((await type(line)).err, /give a height, or --port and a period/);
+      }
+    });
+
+    it('says what was recorded about a port in a period', async () => {
+      const answers = { 'get /ledger/blocks': [{ height: 3, timestamp: 'T', category: 'port', action: 'detach', metadata: {}, data: {} }] }; // prettier-ignore
+      const { out, calls } = await type('ledger prove --port vi105 --since 2025-10-14 --until 2025-10-15', { answers });
+      assert.match(out, /^T block 3 vi105 not plugged$/m);
+      assert.deepEqual(
+        calls.map((call) => JSON.parse(String((call as string[])[4])) as unknown),
+        [
+          { limit: 100, port: 'vi105', until: '2025-10-14' },
+          { limit: 10000, port: 'vi105', since: '2025-10-14', until: '2025-10-15', order: 'oldest' },
+          { limit: 10000, category: 'settings', since: '2025-10-14', until: '2025-10-15', order: 'oldest' },
+          { limit: 10000, category: 'storage', action: 'gap', since: '2025-10-14', until: '2025-10-15', order: 'oldest' }, // prettier-ignore
+        ],
+      );
+      const nothing = await type('ledger prove --port vi105', { answers: { 'get /ledger/blocks': [] } });
+      assert.match(nothing.err, /says nothing about vi105/);
+    });
+
     it('prints the vkey of the ledger, or the one of its cosignatures', async () => {
       const answers = { 'get /ledger/key': { origin: 'a/b', vkey: 'a/b+log', witness_vkey: 'a/b+witness' } };
       assert.equal((await type('ledger key', { answers })).out, 'a/b+log');
@@ -497,7 +572,7 @@ describe('the command line', () => {
     });
 
     it('of every command of the ledger says what it does', async () => {
-      for (const name of ['stats', 'list', 'show', 'verify']) {
+      for (const name of ['stats', 'list', 'show', 'verify', 'prove', 'key', 'check-proof']) {
         const { exitCode, out } = await type(`ledger ${name} --help`);
         assert.equal(exitCode, 0);
         assert.match(out, new RegExp(`^Usage: ovs-port-agent ledger ${name}`));

@@ -55,7 +55,7 @@ describe('the verification scripts', () => {
 
   for (const [name, run] of verifiers) {
     for (const [what, bytes] of ledgers) {
-      it(`${name} says of ${what} what verifyChain says`, async () => {
+      it(`${name} says of ${what} what the program says`, async () => {
         const path = join(folder(), 'ledger.jsonl');
         await writeFile(path, bytes);
         const { valid, blocks, lastHash, firstBad } = await verifyBytes(bytes);

@@ -3,7 +3,7 @@ import { appendFile, mkdir, open, readFile, rename, rm, stat, truncate, writeFil
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import sinon from 'sinon';
-import { verifyChain } from '../../src/ledger/chain.ts';
+import { verifyLedger } from '../../src/ledger/verify.ts';
 import { openLedgerFile, readLedgerFile } from '../../src/platform/ledger-file.ts';
 import { attach, ledgerBytes, openLedger } from '../support/ledger-fixtures.ts';
 import { hasCode, ledgerStoreSuite } from '../support/ledger-store-suite.ts';
@@ -100,7 +100,7 @@ describe('the file of a ledger', () => {
     assert.equal(block.height, 2);
     assert.equal((await ledger.blockAt(1))?.action, 'torn');
     assert.match(await readFile(join(folder(), 'ledger.torn'), 'utf8'), /"vmid":101.*\n$/);
-    assert.equal((await verifyChain(readLedgerFile(ledgerPath()))).blocks, 3);
+    assert.equal((await verifyLedger(readLedgerFile(ledgerPath()), null)).blocks, 3);
     await ledger.close();
   });
 
@@ -132,7 +132,7 @@ describe('the file of a ledger', () => {
         await assert.rejects(ledger.append(attach(201)), hasCode('Tampered'));
       } else {
         await ledger.append(attach(201));
-        assert.equal((await verifyChain(readLedgerFile(ledgerPath()))).valid, true);
+        assert.equal((await verifyLedger(readLedgerFile(ledgerPath()), null)).valid, true);
       }
       await ledger.close();
     });
@@ -147,7 +147,7 @@ describe('the file of a ledger', () => {
       };
       await assert.rejects(fill(), (error) => hasCode('Unavailable')(error) && /ENOSPC/.test(String(error)));
       assert.ok(acknowledged.length > 5);
-      const full = await verifyChain(readLedgerFile(ledgerPath()));
+      const full = await verifyLedger(readLedgerFile(ledgerPath()), null);
       assert.deepEqual([full.valid, full.blocks], [true, acknowledged.length]);
       await assert.rejects(ledger.append(attach(100, { data: { text: 'x'.repeat(9_000) } })), hasCode('Unavailable'));
 
@@ -184,19 +184,19 @@ describe('the file of a ledger', () => {
   it('is read for verification beside its writer, also in the middle of a line', async () => {
     const bytes = ledgerBytes(3);
     await writeFile(ledgerPath(), bytes.subarray(0, -100));
-    const verified = verifyChain(readLedgerFile(ledgerPath()));
+    const verified = verifyLedger(readLedgerFile(ledgerPath()), null);
     await appendFile(ledgerPath(), bytes.subarray(-100));
     assert.deepEqual([(await verified).valid, (await verified).blocks], [true, 3]);
   });
 
   it('is read for verification as torn when nobody finishes it', async () => {
     await writeFile(ledgerPath(), ledgerBytes(3).subarray(0, -100));
-    const { valid, blocks, firstBad } = await verifyChain(readLedgerFile(ledgerPath()));
+    const { valid, blocks, firstBad } = await verifyLedger(readLedgerFile(ledgerPath()), null);
     assert.deepEqual([valid, blocks, firstBad?.torn], [false, 2, true]);
   });
 
   it('is said to be missing when it is', async () => {
-    await assert.rejects(verifyChain(readLedgerFile(ledgerPath())), hasCode('NotFound'));
+    await assert.rejects(verifyLedger(readLedgerFile(ledgerPath()), null), hasCode('NotFound'));
   });
 });
 

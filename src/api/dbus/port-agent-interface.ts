@@ -112,6 +112,12 @@ export const portAgentInterface = {
       privilege: 'read',
       doc: 'Verifies the whole ledger; the answer begins with VALID or INVALID.',
     },
+    Prove: {
+      in: [{ name: 'height', type: 't' }],
+      out: [{ name: 'proof', type: 's' }],
+      privilege: 'read',
+      doc: 'Proof that a block is in the ledger, a C2SP tlog-proof.',
+    },
     get_interface_bindings: {
       in: [],
       out: [{ name: 'bindings_json', type: 's' }],

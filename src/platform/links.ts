@@ -34,6 +34,16 @@ const sentinel = 'lo';
 const renamedPrefix = 'ovs-port-agent.';
 const devicePattern = /^[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,14}$/;
 
+interface NameChange {
+  readonly before: string;
+  readonly after: string;
+  /** Command lines before and after the change itself. */
+  readonly first: string;
+  readonly then: string;
+  /** What the device says of itself when all is done. */
+  readonly originalName: string | null;
+}
+
 interface Batch {
   readonly lines: readonly string[];
   /** Answers to come before the sentinel's can be told from them: `link show` always gives one, with the loopback in it. */
@@ -110,69 +120,68 @@ export class Links {
    *   3. the old name as an altname
    */
   async rename(names: ReadonlyMap<string, string>): Promise<Map<string, LinkInfo>> {
-    const marks = [...names.keys()].map((name) => `link property add dev ${name} altname ${renamedPrefix}${name}`);
-    await this.#run(marks);
-    const changes = [...names].map(([before, after]) => ({
-      before,
-      after,
-      isDone: (link: LinkInfo): boolean => link.originalName === before,
-    }));
-    const renamed = await this.#setNames(changes);
-    await this.#run(
-      [...names].map(([before, after]) =>
-        renamed.has(after)
-          ? `link property add dev ${after} altname ${before}`
-          : `link property del dev ${before} altname ${renamedPrefix}${before}`,
-      ),
+    const renamed = await this.#setNames(
+      [...names].map(([before, after]) => ({
+        before,
+        after,
+        first: `link property add dev ${before} altname ${renamedPrefix}${before}`,
+        // At once: whoever made the device may be about to ask for it. Where the new name is another device's, the old
+        // one is still a name, and this fails.
+        then: `link property add dev ${after} altname ${before}`,
+        originalName: before,
+      })),
     );
-    return this.observe([...renamed.keys()]);
+    const failed = [...names].filter(([, after]) => !renamed.has(after));
+    await this.#run(failed.map(([before]) => `link property del dev ${before} altname ${renamedPrefix}${before}`));
+    return renamed;
   }
 
   /** The way back, for devices with an `originalName`: the same steps backwards. Answers those that have it, by it. */
-  async giveBackNames(devices: readonly LinkInfo[]): Promise<Map<string, LinkInfo>> {
-    const changes = devices.flatMap(({ name, originalName }) =>
-      originalName === null
-        ? []
-        : [
-            {
-              before: name,
-              after: originalName,
-              isDone: (link: LinkInfo): boolean => link.originalName === originalName,
-            },
-          ],
+  giveBackNames(devices: readonly LinkInfo[]): Promise<Map<string, LinkInfo>> {
+    return this.#setNames(
+      devices.flatMap(({ name, originalName }) =>
+        originalName === null
+          ? []
+          : [
+              {
+                before: name,
+                after: originalName,
+                // A name that a device has as an altname cannot become its name.
+                first: `link property del dev ${name} altname ${originalName}`,
+                then: `link property del dev ${originalName} altname ${renamedPrefix}${originalName}`,
+                originalName: null,
+              },
+            ],
+      ),
     );
-    const given = await this.#setNames(changes);
-    await this.#run([...given.keys()].map((name) => `link property del dev ${name} altname ${renamedPrefix}${name}`));
-    return this.observe([...given.keys()]);
   }
 
-  /** Kernels before 6.2 rename no device that is up: there it is down for a moment. Answers what `isDone` finds done. */
-  async #setNames(
-    changes: readonly { before: string; after: string; isDone: (link: LinkInfo) => boolean }[],
-  ): Promise<Map<string, LinkInfo>> {
+  /** Answers the devices that have their names. Kernels before 6.2 rename none that is up: it is down for a moment. */
+  async #setNames(changes: readonly NameChange[]): Promise<Map<string, LinkInfo>> {
     const done = new Map<string, LinkInfo>();
-    const attempt = async (some: typeof changes, prefix: (before: string) => string[]): Promise<void> => {
-      const lines = some.flatMap(({ before, after }) => [
-        // A name that a device has as an altname cannot become its name.
+    const attempt = async (some: readonly NameChange[], isBusy: boolean): Promise<void> => {
+      const lines = some.flatMap(({ before, after, first, then }) => [
+        first,
         `link property del dev ${before} altname ${after}`,
-        ...prefix(before),
+        ...(isBusy ? [`link set dev ${before} down`] : []),
         `link set dev ${before} name ${after}`,
+        then,
         `link show dev ${after}`,
       ]);
       const found = await this.#run(lines);
-      for (const { after, isDone } of some) {
+      for (const { after, originalName } of some) {
         const link = found.get(after);
-        if (link !== undefined && isDone(link)) done.set(after, link);
+        if (link?.originalName === originalName) done.set(after, link);
       }
     };
-    const left = (): typeof changes => changes.filter(({ after }) => !done.has(after));
-    await attempt(changes, () => []);
+    await attempt(changes, false);
+    const left = changes.filter(({ after }) => !done.has(after));
     // A device whose new name is taken is not set down for nothing.
-    const taken = [...(await this.observe(left().map(({ after }) => after))).values()];
-    const busy = left().filter(
+    const taken = [...(await this.observe(left.map(({ after }) => after))).values()];
+    const busy = left.filter(
       ({ after }) => !taken.some(({ name, altnames }) => name === after || altnames.includes(after)),
     );
-    await attempt(busy, (before) => [`link set dev ${before} down`]);
+    await attempt(busy, true);
     await this.#run(busy.map(({ before, after }) => `link set dev ${done.has(after) ? after : before} up`));
     return done;
   }

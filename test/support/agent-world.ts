@@ -278,8 +278,8 @@ export class AgentWorld {
     const space = `${this.namespace}-${this.#spaces.length}`;
     await execa('ip', ['netns', 'add', space]);
     this.#spaces.push(space);
-    await this.ip('link', 'add', netdev, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', space);
-    await this.ip('link', 'set', netdev, 'up');
+    // Up from the first: the agent may rename the device as soon as it is there.
+    await this.ip('link', 'add', netdev, 'up', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', space);
     await execa('ip', ['-n', space, 'link', 'set', 'eth0', 'up']);
     await execa('ip', ['-n', space, 'address', 'add', `${address}/24`, 'dev', 'eth0']);
     // The userspace datapath forwards packets as they are: no card would fill in checksums that were left to it.

@@ -8,13 +8,16 @@ const common = [
   { name: 'Apache-2.0', file: 'Apache-2.0', mark: /Apache License\s+Version 2\.0/ },
   { name: 'GPL-3.0-or-later', file: 'GPL-3', mark: /GNU GENERAL PUBLIC LICENSE\s+Version 3/ },
 ];
-/** Licences that the whole takes on when a bundle holds a package under them. */
-const reciprocal = ['GPL-3.0-or-later'];
+/** A licence that the whole takes on when a bundle holds a package under it. */
+const reciprocal = /^A?GPL-/;
+
+/** Where the files of a package say more than its package.json: these name GPL-3.0, their sources add "or any later". */
+const better = { 'proxmox-api': 'GPL-3.0-or-later' };
 
 /** `folders` are those of the npm packages in the bundles, `node_modules/...`. */
 export function copyrightFile(folders) {
   const packages = folders.map(readPackage);
-  const whole = packages.find(({ licence }) => reciprocal.includes(licence));
+  const whole = packages.find(({ licence }) => reciprocal.test(licence));
   const paragraphs = [
     [
       'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/',
@@ -48,10 +51,12 @@ function readPackage(folder) {
   const text = readFileSync(join(folder, file), 'utf8');
   const lines = text.split('\n').map((line) => line.trim());
   const found = common.find(({ mark }) => mark.test(text));
-  const licence =
-    typeof license === 'string' ? license : (found?.name ?? (/Permission is hereby granted/.test(text) ? 'MIT' : null));
+  const declared = better[name] ?? (typeof license === 'string' ? license : found?.name);
+  const licence = declared ?? (/Permission is hereby granted/.test(text) ? 'MIT' : null);
   if (licence === null) throw new Error(`${folder} does not say what its licence is`);
   const holders = lines.filter((line) => /^(copyright\b.*(\d{4}|\(c\)\s)|©)/i.test(line));
+  // The text of the GPL names its own author, and shows how to name others.
+  const ownHolders = holders.filter((line) => !/Free Software Foundation|<year>/.test(line));
   const owner = typeof author === 'string' ? author : (author?.name ?? `the authors of ${name}`);
   return {
     folder,
@@ -62,7 +67,7 @@ function readPackage(folder) {
     shortName: licence,
     text: found === undefined ? body(lines) : null,
     common: found ?? null,
-    copyright: holders.length > 0 ? holders : [owner],
+    copyright: ownHolders.length > 0 ? ownHolders : [owner],
   };
 }
 

@@ -70,7 +70,21 @@ describe('the Debian package', () => {
       assert.ok((text?.length ?? 0) > 60, `${name}: ${licence} has no text`);
     }
     const isGpl = folders.includes('node_modules/proxmox-api');
-    assert.equal(/^License: GPL-3\.0-or-later$/m.test(paragraphs[0] ?? ''), isGpl);
+    assert.equal(/^License: GPL-3\.0/m.test(paragraphs[0] ?? ''), isGpl);
+  });
+
+  it('is under the GPL as a whole as soon as a part of it is, and our sources are not', async () => {
+    const program = `import { copyrightFile } from './scripts/copyright.mjs';
+      process.stdout.write(copyrightFile(['node_modules/proxmox-api', 'node_modules/zod']));`;
+    const { stdout } = await execa('node', ['--input-type=module', '-e', program], { cwd: root });
+    const [head = '', ours = '', api = ''] = stdout.split('\n\n');
+    assert.match(head, /^License: GPL-3\.0-or-later$/m);
+    assert.match(ours, /^Files: \*$[^]*^License: Apache-2\.0$/m);
+    assert.doesNotMatch(api, /Free Software Foundation/);
+    assert.match(
+      stdout,
+      /^License: GPL-3\.0.*\n On Debian systems the text is in \/usr\/share\/common-licenses\/GPL-3\.$/m,
+    );
   });
 
   it('names no file in dist/ or of the machine that built it', () => {

@@ -24,9 +24,12 @@ import type { Config } from './model/config.ts';
 import { parsePhase } from './model/lifecycle.ts';
 import { parseGuestUnit } from './model/guest.ts';
 import { parseVmid } from './model/names.ts';
+import { guestApi } from './node/guest-api.ts';
 import { GuestControl } from './node/guest-control.ts';
+import { GuestDirectory } from './node/guest-directory.ts';
 import { OvsdbClient } from './ovsdb/client.ts';
 import { BindingsFile } from './platform/bindings-file.ts';
+import { ClusterFiles } from './platform/cluster-files.ts';
 import { ClusterRegistry } from './platform/cluster-registry.ts';
 import { readConfigFile } from './platform/config-file.ts';
 import { ContainerNames } from './platform/container-names.ts';
@@ -37,6 +40,7 @@ import { acquireFlock } from './platform/flock.ts';
 import { GuestLocks } from './platform/guest-locks.ts';
 import { GuestFiles, readClusterName } from './platform/guest-files.ts';
 import { hostFiles } from './platform/host-files.ts';
+import { GuestPools } from './platform/guest-pools.ts';
 import { InterfacesFile } from './platform/interfaces-file.ts';
 import { openLedgerFile } from './platform/ledger-file.ts';
 import { loadOrCreateKey } from './platform/ledger-key-file.ts';
@@ -45,6 +49,8 @@ import { LinkMonitor, Links } from './platform/links.ts';
 import { createLog, OnceLog } from './platform/log.ts';
 import type { Log } from './platform/log.ts';
 import { ovsdbRemotes, ovsdbTlsFiles } from './platform/ovsdb-socket.ts';
+import { ProxmoxHttp } from './platform/proxmox-http.ts';
+import { readRunFacts } from './platform/run-facts.ts';
 import { drainSpool } from './platform/spool.ts';
 import { TaskOutputFiles } from './platform/task-outputs.ts';
 import { systemTimers, wallClockMs } from './platform/timers.ts';
@@ -54,6 +60,7 @@ import { PortEngine } from './ports/engine.ts';
 import { switchTables } from './ports/switch-view.ts';
 import { switchLock } from './ports/transaction.ts';
 import { txnNames } from './ports/txn-name.ts';
+import { ProxmoxClient } from './proxmox/api-client.ts';
 import { clusterCodec } from './proxmox/cluster-codec.ts';
 import { Systemd } from './systemd1/systemd.ts';
 import { TaskRunner } from './systemd1/task.ts';
@@ -135,6 +142,8 @@ interface Context {
   readonly stopSignal: AbortSignal;
   /** Undoes what was opened; run backwards, however the service ends. */
   readonly closers: (() => unknown)[];
+  /** null when no `[proxmox]` says how the API is reached. */
+  readonly proxmox: ProxmoxClient | null;
   /** The name is ours and the engine works. */
   isRunning: boolean;
 }
@@ -145,13 +154,15 @@ async function run(
   stopSignal: AbortSignal,
 ): Promise<number> {
   const node = hostname().split('.')[0] ?? 'localhost';
+  const closers: Context['closers'] = [];
   const context: Context = {
     ...options,
     node,
     log,
     troubles: new OnceLog(log),
     stopSignal,
-    closers: [],
+    closers,
+    proxmox: proxmoxClient(options.config, closers),
     isRunning: false,
   };
   try {
@@ -258,7 +269,7 @@ function wireEngine(
   { ledger, recorder, ledgerKey, keyProblems }: OpenedLedger,
   face: Face,
 ): { engine: PortEngine; parts: OffBus; connectSwitch: () => Promise<void>; start: () => Promise<void> } {
-  const { config, node, log, troubles, closers } = context;
+  const { config, node, log, troubles, closers, proxmox } = context;
   const links = new Links();
   closers.push(() => {
     links.close();
@@ -280,11 +291,14 @@ function wireEngine(
   });
   const registry = new ClusterRegistry(config.pve_dir, clusterCodec);
   const guests = new GuestFiles(config.pve_dir, registry, clusterCodec);
+  const clusterFiles = new ClusterFiles(config.pve_dir, registry, clusterCodec);
+  const pools = new GuestPools(clusterFiles);
+  const asksForPools = config.policy.some(({ match }) => match.pool !== null);
   const engine = new PortEngine({
     switch: ovsdb,
     replica: () => ovsdb.replica,
     links,
-    guests,
+    guests: asksForPools ? pools.before(guests) : guests,
     guestLocks: new GuestLocks(config.lock_dir),
     recorder,
     listing: interfacesFile(config),
@@ -297,7 +311,7 @@ function wireEngine(
     bridgeName: config.bridge_name,
     containerBridge: config.container_bridge,
     policies: config.policy,
-    pools: { problem: 'this version does not ask Proxmox VE for pools', poolOf: () => null },
+    pools,
     namingTemplate: config.naming_template,
     namingMode: config.naming_mode,
     includePrefixes: config.include_prefixes,
@@ -341,6 +355,13 @@ function wireEngine(
     engine,
     ledger,
     ledgerKey,
+    directory: new GuestDirectory({
+      node,
+      local: guests,
+      runFacts: () => readRunFacts(config.lxc_dir),
+      poolsOfGuests: () => clusterFiles.poolsOfGuests(),
+      cluster: proxmox,
+    }),
     notices: () => [...keyProblems, ...(registry.problem === null ? [] : [registry.problem]), ...guests.problems()],
   };
   const connectSwitch = async (): Promise<void> => {
@@ -365,6 +386,21 @@ function interfacesFile(config: Config): InterfacesFile {
     stateDir: config.state_dir,
     plan: (text, ports) => planManagedBlock(text, ports, config.managed_block_tag, portNamesOf(config.naming_template)),
   });
+}
+
+/** null without a section `[proxmox]`. Nothing is sent before somebody asks for something. */
+function proxmoxClient({ proxmox, pve_dir }: Config, closers: Context['closers']): ProxmoxClient | null {
+  if (proxmox === undefined) return null;
+  const { url, token_file, ca, fingerprint } = proxmox;
+  const trust =
+    fingerprint === undefined
+      ? ({ kind: 'ca', file: ca ?? join(pve_dir, 'pve-root-ca.pem') } as const)
+      : ({ kind: 'fingerprint', sha256: fingerprint } as const);
+  const http = new ProxmoxHttp({ url, tokenFile: token_file, trust });
+  closers.push(() => {
+    http.close();
+  });
+  return new ProxmoxClient(http);
 }
 
 /** The service's signals, once there is a bus to send them on. */
@@ -420,7 +456,7 @@ async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, f
 }
 
 function wireGuestControl(
-  { config, node }: Context,
+  { config, node, proxmox }: Context,
   { engine }: OffBus,
   recorder: Recorder,
   systemd: Systemd,
@@ -431,7 +467,7 @@ function wireGuestControl(
     paths: { pveDir: config.pve_dir, lxcDir: config.lxc_dir },
     units: systemd,
     tasks: new TaskRunner(systemd, new TaskOutputFiles(tasksFolder), systemTimers),
-    api: null,
+    api: proxmox === null ? null : guestApi(proxmox, systemTimers),
     locks: new GuestLocks(config.lock_dir),
     ports: engine,
     recorder,

@@ -2,23 +2,14 @@
 import { parseBridgeName, parseContainerName, parseNetdevName, parseVmid } from '../model/names.ts';
 import { AgentError } from '../model/errors.ts';
 import { parseInstant } from '../ledger/instant.ts';
-import { ownerOfRow } from '../ports/owner-text.ts';
 import type { GuestAction } from '../node/contracts.ts';
-import type { Cause } from '../ports/contracts.ts';
-import type { PortView } from '../ports/engine.ts';
-import type { Parameters } from '../resources/schema.ts';
 import { guestTimeoutDefault } from '../resources/table.ts';
 import type { HandlerName } from '../resources/table.ts';
+import { definedOnly, portEntry } from './entries.ts';
+import { listGuests, showGuest } from './guest-handlers.ts';
+import type { Handler } from './handler.ts';
 import type { Service } from './service.ts';
 import { statusOf } from './status.ts';
-
-export interface HandlerCall {
-  readonly parameters: Parameters;
-  readonly cause: Cause;
-  readonly signal: AbortSignal;
-}
-
-export type Handler = (service: Service, call: HandlerCall) => Promise<unknown>;
 
 export const handlers: Readonly<Record<HandlerName, Handler>> = {
   'version.get': (service) =>
@@ -56,6 +47,8 @@ export const handlers: Readonly<Record<HandlerName, Handler>> = {
   'guests.stop': controlGuest('stop'),
   'guests.shutdown': controlGuest('shutdown'),
   'guests.reboot': controlGuest('reboot'),
+  'guests.list': listGuests,
+  'guests.get': showGuest,
 
   'state.get': (service) => Promise.resolve({ net: netState(service) }),
   'state.plugin': (service, { parameters }) => {
@@ -113,23 +106,8 @@ function controlGuest(action: GuestAction): Handler {
       action,
       state,
       changed,
-      ...definedOnly({ way, reasons: reasons.length === 0 ? null : reasons, ports }),
+      ...definedOnly({ way, reasons, ports }),
     };
-  };
-}
-
-function portEntry(service: Service, { port, row, problem }: PortView): Record<string, unknown> {
-  return {
-    port,
-    bridge: row.bridge,
-    netdev: row.netdev,
-    ...definedOnly({
-      tag: row.tag,
-      trunks: row.trunks.length === 0 ? null : row.trunks,
-      ofport: row.ofport,
-      owner: ownerOfRow(row, (vmid) => service.engine.guest(vmid)),
-      problem,
-    }),
   };
 }
 
@@ -147,10 +125,4 @@ function netState(service: Service): Record<string, unknown> {
       ports: ports.filter(({ row }) => row.bridge === name).map((view) => portEntry(service, view)),
     })),
   };
-}
-
-function definedOnly(entries: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(entries).filter(([, value]) => value !== null && value !== undefined && value !== ''),
-  );
 }

@@ -2,6 +2,7 @@
 import type { Ledger } from '../ledger/ledger.ts';
 import type { SignerKey } from '../ledger/tlog/key.ts';
 import type { GuestControl } from '../node/guest-control.ts';
+import type { GuestDirectory } from '../node/guest-directory.ts';
 import type { PortEngine } from '../ports/engine.ts';
 
 export interface Service {
@@ -13,6 +14,7 @@ export interface Service {
   /** null when it could not be read; `notices` says why. */
   readonly ledgerKey: SignerKey | null;
   readonly guests: Pick<GuestControl, 'control'>;
+  readonly directory: Pick<GuestDirectory, 'list' | 'show'>;
   /** Problems that no module of the engine knows: configuration, guests' files. */
   readonly notices: () => readonly string[];
 }

@@ -15,6 +15,7 @@ import { AgentError } from '../model/errors.ts';
 import { parseContainerName, parsePortName, parseVmid } from '../model/names.ts';
 import { guestPortName, templatePortName } from '../model/naming.ts';
 import { nicNameOf } from '../model/names.ts';
+import type { Vmid } from '../model/names.ts';
 import { findResource } from '../resources/lookup.ts';
 import type { ResultSpec } from '../resources/schema.ts';
 import type { Environment } from './environment.ts';
@@ -34,6 +35,22 @@ export async function listPorts(env: Environment, options: OutputOptions): Promi
     return exitGood;
   }
   return printResult(env, '/ports', ports, options);
+}
+
+/** vmids to a pipe, a table to a terminal. */
+export async function listGuests(env: Environment, isLocal: boolean, options: OutputOptions): Promise<number> {
+  const guests = (await callVerb(env, 'get', '/guests', isLocal ? { local: true } : {})) as { vmid: number }[];
+  if (options.format === 'text' && !env.isTerminal) {
+    for (const { vmid } of guests) env.print(String(vmid));
+    return exitGood;
+  }
+  return printResult(env, '/guests', guests, options);
+}
+
+export async function showGuest(env: Environment, vmid: Vmid, options: OutputOptions): Promise<number> {
+  // A tree: a table would flatten it.
+  const format = options.format === 'text' ? 'yaml' : options.format;
+  return printResult(env, '/guests/100', await callVerb(env, 'get', `/guests/${vmid}`), { ...options, format });
 }
 
 export async function showStatus(env: Environment, options: OutputOptions): Promise<number> {

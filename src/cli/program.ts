@@ -121,7 +121,7 @@ export function buildProgram(env: Environment, finish: (code: number) => void): 
     done,
     finish,
   );
-  addGuest(env, add('guest', 'Starts and ends guests.', ['guest start 100', 'guest shutdown 100 --timeout 120']), done);
+  addGuest(env, add('guest', 'Lists, shows, starts and ends guests.', ['guest list', 'guest start 100']), done);
   addVerbs(env, add, done, finish);
 
   add('serve', 'Runs the service in the foreground.', [
@@ -168,6 +168,17 @@ const guestVerbs: Readonly<Record<GuestVerb, readonly [description: string, time
 };
 
 function addGuest(env: Environment, guest: Command, done: (action: Promise<number>) => Promise<void>): void {
+  withFormat(guest.command('list').description('Guests: a table on a terminal, vmids in a pipe.'))
+    .option('--local', 'this node alone, from its own files')
+    .addHelpText('after', examples(['guest list', 'guest list --local --output-format json']))
+    .action((flags: FormatFlags & { local?: true }) =>
+      done(commands.listGuests(env, flags.local === true, outputOptions(env, flags))),
+    );
+  withFormat(guest.command('show <vmid>').description('One guest of this node: settings, network cards, ports.'))
+    .addHelpText('after', examples(['guest show 100', 'guest show 100 --output-format yaml']))
+    .action((vmid: string, flags: FormatFlags) =>
+      done(commands.showGuest(env, parseVmid(vmid), outputOptions(env, flags))),
+    );
   for (const [verb, [description, timeout, shown]] of Object.entries(guestVerbs) as [
     GuestVerb,
     (typeof guestVerbs)[GuestVerb],

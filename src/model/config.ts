@@ -6,9 +6,9 @@ import { namingModes } from './naming.ts';
 import type { BridgeName } from './names.ts';
 import type { Policy } from './policy.ts';
 import { policySchema } from './policy-schema.ts';
-import { bridge } from './schema-parts.ts';
+import { proxmoxSchema } from './proxmox-schema.ts';
+import { absolutePath, bridge } from './schema-parts.ts';
 
-const absolutePath = z.string().regex(/^\//, 'expected an absolute path');
 const ovsdbEndpoint = /^(unix:\/[^,]+|(tcp|ssl):(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?)$/;
 const markerText = z
   .string()
@@ -77,6 +77,7 @@ const schema = z.strictObject({
     .array(policySchema)
     .prefault([])
     .describe('policies, each a table `[[policy]]`; the first that matches wins'),
+  proxmox: proxmoxSchema.optional(),
 });
 /** Plain data: what may stand where, and the descriptions. */
 const jsonSchema = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as SchemaNode;

@@ -16,3 +16,4 @@ export function parsed<Input, Output>(schema: z.ZodType<Input>, parse: (input: I
 }
 
 export const bridge = parsed(z.string(), parseBridgeName);
+export const absolutePath = z.string().regex(/^\//, 'expected an absolute path');

@@ -3,6 +3,11 @@ import { AgentError } from '../model/errors.ts';
 import { guestLabel, guestUnitNames } from '../model/guest.ts';
 import type { GuestKind } from '../model/guest.ts';
 import type { Vmid } from '../model/names.ts';
+import { parseVmlist } from '../proxmox/cluster-state.ts';
+import { parseGuestConfig } from '../proxmox/guest-config.ts';
+import { parseHaResources } from '../proxmox/ha-resources.ts';
+import { runStates } from '../proxmox/run-state.ts';
+import type { RunState } from '../proxmox/run-state.ts';
 import type { HostFiles, Units } from './contracts.ts';
 
 export interface GuestFacts {
@@ -31,9 +36,6 @@ export interface GuestSettings {
 export type GuestPlace =
   | { readonly at: 'here'; readonly facts: GuestFacts }
   | { readonly at: 'elsewhere'; readonly kind: GuestKind; readonly node: string };
-
-/** `changing`: it is starting or ending. */
-export type RunState = 'running' | 'changing' | 'stopped';
 
 export interface GuestPaths {
   /** `/etc/pve` on a node. */
@@ -77,7 +79,7 @@ export async function locateGuest(files: HostFiles, paths: GuestPaths, node: str
       kind,
       vmid,
       manager: 'proxmox',
-      settings: readGuestSettings(kind, file.text),
+      settings: readGuestSettings(kind, vmid, file.text),
       isHaManaged: ha !== null && isInHaResources(ha.text, kind, vmid),
       configuredAtMs: file.mtimeMs,
       lxcConfiguredAtMs: lxcFile?.mtimeMs ?? null,
@@ -93,51 +95,23 @@ const noSettings: GuestSettings = {
   isDebug: false,
 };
 
-/** Total. A line that cannot be told counts as what keeps the guest from being touched: pending when it is there. */
-export function readGuestSettings(kind: GuestKind, text: string): GuestSettings {
-  const settings = new Map<string, string>();
-  let section: string | null = null;
-  let hasPending = false;
-  for (const line of text.split('\n')) {
-    const header = /^\[([A-Za-z0-9_:-]+)\]\s*$/.exec(line)?.[1];
-    if (header !== undefined) section = header.toLowerCase();
-    else if (section === null) {
-      const [, key, value] = /^([a-z][a-z_]*[0-9]*):\s*(.*?)\s*$/.exec(line) ?? [];
-      if (key !== undefined && value !== undefined && value !== '') settings.set(key, value);
-    } else if (section === (kind === 'lxc' ? 'pve:pending' : 'pending') && /^\s*[^\s#]/.test(line)) hasPending = true;
-  }
-  const isSet = (key: string): boolean => /^(1|on|yes|true)$/i.test(settings.get(key) ?? '');
-  return {
-    isTemplate: isSet('template'),
-    lock: settings.get('lock') ?? null,
-    hasPending,
-    hookscript: settings.get('hookscript') ?? null,
-    isDebug: isSet('debug'),
-  };
+/** Total. */
+export function readGuestSettings(kind: GuestKind, vmid: Vmid, text: string): GuestSettings {
+  const { template, lock, pending, hookscript, debug } = parseGuestConfig(kind, vmid, text);
+  return { isTemplate: template, lock, hasPending: pending, hookscript, isDebug: debug };
 }
 
 /** An entry counts whatever its state: what HA makes of it is for Proxmox VE's own tools to say. */
 function isInHaResources(text: string, kind: GuestKind, vmid: Vmid): boolean {
-  return text.split('\n').some((line) => new RegExp(`^${kind === 'lxc' ? 'ct' : 'vm'}:\\s*${vmid}\\s*$`).test(line));
+  return parseHaResources(text).some((resource) => resource.kind === kind && resource.vmid === vmid);
 }
 
 function elsewhere(vmlist: { text: string } | null, node: string, vmid: Vmid, pveDir: string): GuestPlace {
-  const entry = vmlist === null ? null : entryOf(vmlist.text, vmid);
-  if (entry === null || entry.node === node) {
+  const entry = parseVmlist(vmlist?.text ?? '')?.find((guest) => guest.vmid === vmid);
+  if (entry === undefined || entry.node === node) {
     throw new AgentError('NotFound', `guest ${vmid} does not exist: ${pveDir} has no configuration of it`);
   }
-  return { at: 'elsewhere', ...entry };
-}
-
-/** `{"ids": {"100": {"node": "pve1", "type": "lxc", ...}}}` */
-function entryOf(json: string, vmid: Vmid): { kind: GuestKind; node: string } | null {
-  try {
-    const { ids } = JSON.parse(json) as { ids?: Record<string, { node?: unknown; type?: unknown }> };
-    const { node, type } = ids?.[String(vmid)] ?? {};
-    return typeof node === 'string' && (type === 'lxc' || type === 'qemu') ? { kind: type, node } : null;
-  } catch {
-    return null;
-  }
+  return { at: 'elsewhere', kind: entry.kind, node: entry.node };
 }
 
 /** The unit by which systemd runs the guest. */
@@ -145,10 +119,7 @@ export function unitOfGuest(facts: GuestFacts): string {
   return facts.manager === 'lxc' ? `lxc@${facts.vmid}.service` : guestUnitNames(facts)[0];
 }
 
-/**
- * A container runs when LXC listens on its command socket; its unit alone only says that `lxc-start` was executed. A
- * machine runs while its scope is there.
- */
+/** Whether the guest runs now, by its units and the sockets of this host. */
 export async function runStateOf(
   files: HostFiles,
   units: Pick<Units, 'listUnits'>,
@@ -156,12 +127,8 @@ export async function runStateOf(
   facts: GuestFacts,
 ): Promise<RunState> {
   const listed = await units.listUnits([unitOfGuest(facts), ...guestUnitNames(facts)]);
-  const hasUnit = listed.some(({ activeState }) => activeState !== 'inactive' && activeState !== 'failed');
-  if (facts.kind === 'qemu') return hasUnit ? 'running' : 'stopped';
-  const sockets = await files.read('/proc/net/unix');
-  const address = `@${lxcDir}/${facts.vmid}/command`;
-  if (sockets?.text.split('\n').some((line) => line.endsWith(` ${address}`)) === true) return 'running';
-  return hasUnit ? 'changing' : 'stopped';
+  const unixSockets = (await files.read('/proc/net/unix'))?.text ?? '';
+  return runStates({ unixSockets, lxcDir, units: listed })(facts);
 }
 
 /** Why the guest must be left alone whatever the way; throws. */

@@ -16,6 +16,8 @@ export interface GuestConfig {
   /** Why Proxmox VE keeps others off the guest, `backup` or `migrate` for example; null when it does not. */
   readonly lock: string | null;
   readonly template: boolean;
+  /** Proxmox VE starts the container in another way, so that it says more. */
+  readonly debug: boolean;
   /** `local:snippets/ovs-port-agent`, or null. */
   readonly hookscript: string | null;
   /** Whether changes wait for the next start. */
@@ -90,6 +92,7 @@ function readDocument(document: GuestDocument, vmid: Vmid): { config: GuestConfi
   nics.sort((a, b) => nicIndex(a.nic) - nicIndex(b.nic));
   if (problemCount > problemsMax) problems.push(`and ${problemCount - problemsMax} more such lines`);
   const valueOf = (key: string): string | null => settings.get(key)?.value ?? null;
+  const isSet = (key: string): boolean => readBoolean(valueOf(key) ?? '') ?? false;
   const config: GuestConfig = {
     guest: {
       kind,
@@ -99,9 +102,12 @@ function readDocument(document: GuestDocument, vmid: Vmid): { config: GuestConfi
       nics: nics.map(portFacts),
     },
     lock: valueOf('lock'),
-    template: readBoolean(valueOf('template') ?? '0') ?? false,
+    template: isSet('template'),
+    debug: isSet('debug'),
     hookscript: valueOf('hookscript'),
-    pending: sections.some((section) => section.kind === 'pending' && hasContent(document, section.start, section.end)),
+    pending: sections.some(
+      (section) => section.kind === 'pending' && saysAnything(document, section.start, section.end),
+    ),
     problems,
   };
   return { config, nics };
@@ -112,7 +118,11 @@ function portFacts({ nic, bridge, tag, trunks, firewall, linkDown, mac }: ReadNi
   return { nic, bridge, tag, trunks, firewall, linkDown, mac };
 }
 
-function hasContent({ lines }: GuestDocument, start: number, end: number): boolean {
-  for (let index = start; index < end; index++) if (readLine(lines[index] ?? '').kind !== 'blank') return true;
+/** Notes change nothing that a start would have to bring about. */
+function saysAnything({ lines }: GuestDocument, start: number, end: number): boolean {
+  for (let index = start; index < end; index++) {
+    const { kind } = readLine(lines[index] ?? '');
+    if (kind !== 'blank' && kind !== 'comment') return true;
+  }
   return false;
 }

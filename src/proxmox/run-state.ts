@@ -4,6 +4,7 @@
  * A container runs when LXC listens on its command socket; its unit being active only says that `lxc-start` was executed.
  * A machine runs when its scope is active or QEMU listens on its monitor.
  */
+import { parseGuestUnit } from '../model/guest.ts';
 import type { GuestKind } from '../model/guest.ts';
 import type { Vmid } from '../model/names.ts';
 
@@ -20,16 +21,18 @@ export interface UnitFact {
 export interface RunFacts {
   /** Text of `/proc/net/unix` of the host's network namespace. */
   readonly unixSockets: string;
+  /** Where LXC keeps its containers, `/var/lib/lxc`: the names of the command sockets begin with it. */
+  readonly lxcDir: string;
   /** Units whose name may be a guest's; others are passed over. Empty when systemd was not asked. */
   readonly units: readonly UnitFact[];
 }
 
 /** Answers the state of any guest; reads the facts once. */
 export function runStates(facts: RunFacts): (guest: { kind: GuestKind; vmid: Vmid }) => RunState {
-  const listening = listeningGuests(facts.unixSockets);
+  const listening = listeningGuests(facts);
   const active = new Set(
     facts.units.flatMap(({ name, activeState }) => {
-      const guest = guestOfUnit(name);
+      const guest = parseGuestUnit(name);
       return guest === null || activeState === 'inactive' || activeState === 'failed' ? [] : [keyOf(guest)];
     }),
   );
@@ -41,24 +44,18 @@ export function runStates(facts: RunFacts): (guest: { kind: GuestKind; vmid: Vmi
   };
 }
 
-/** The guest that a unit runs; null for every other unit. `100.scope` counts only as what it is called. */
-export function guestOfUnit(name: string): { kind: GuestKind; vmid: Vmid } | null {
-  const [, container, machine] =
-    /^(?:pve-container(?:-debug)?@([1-9][0-9]{2,8})\.service|([1-9][0-9]{2,8})\.scope)$/.exec(name) ?? [];
-  if (container !== undefined) return { kind: 'lxc', vmid: Number(container) as Vmid };
-  return machine === undefined ? null : { kind: 'qemu', vmid: Number(machine) as Vmid };
-}
-
 /** proc(5): `Num RefCount Protocol Flags Type St Inode Path`; bit 16 of the flags says that somebody accepts there. */
-function listeningGuests(text: string): Set<string> {
+function listeningGuests({ unixSockets, lxcDir }: RunFacts): Set<string> {
   const guests = new Set<string>();
-  for (const line of text.split('\n')) {
-    const [, flags, container, machine] =
-      /^[0-9a-f]+: [0-9A-F]+ [0-9A-F]+ ([0-9A-F]+) [0-9A-F]+ [0-9A-F]+ +\d+ (?:@\/var\/lib\/lxc\/([1-9][0-9]{2,8})\/command|\/(?:var\/)?run\/qemu-server\/([1-9][0-9]{2,8})\.qmp)$/.exec(
-        line,
-      ) ?? [];
-    if (flags === undefined || (parseInt(flags, 16) & 0x10000) === 0) continue;
-    guests.add(container === undefined ? `qemu ${machine ?? ''}` : `lxc ${container}`);
+  for (const line of unixSockets.split('\n')) {
+    const [, flags = '', path = ''] = /^[0-9a-f]+: [0-9A-F]+ [0-9A-F]+ ([0-9A-F]+) [0-9A-F]+ [0-9A-F]+ +\d+ (.+)$/.exec(line) ?? []; // prettier-ignore
+    if ((parseInt(flags, 16) & 0x10000) === 0) continue;
+    const container = path.startsWith(`@${lxcDir}/`)
+      ? /^([1-9][0-9]{2,8})\/command$/.exec(path.slice(lxcDir.length + 2))?.[1]
+      : undefined;
+    const machine = /^\/(?:var\/)?run\/qemu-server\/([1-9][0-9]{2,8})\.qmp$/.exec(path)?.[1];
+    if (container !== undefined) guests.add(`lxc ${container}`);
+    else if (machine !== undefined) guests.add(`qemu ${machine}`);
   }
   return guests;
 }

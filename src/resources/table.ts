@@ -44,6 +44,18 @@ const bridgeProperties = {
   ports: { type: 'integer', description: 'Port rows on it, whoever made them.' },
   datapath_type: { type: 'string', description: 'system (kernel) or netdev (userspace).' },
 } as const;
+const guestProperties = {
+  vmid: { type: 'integer', description: 'Number of the guest.' },
+  kind: { type: 'string', description: 'lxc or qemu; unknown when its file cannot be read.' },
+  name: { type: 'string', description: 'Host name of a container, name of a machine.' },
+  status: { type: 'string', description: 'running, changing, stopped or unknown.' },
+  node: { type: 'string', description: 'Node that has it.' },
+  lock: { type: 'string', description: 'Why Proxmox VE keeps others off it.', optional: true },
+  pool: { type: 'string', description: 'Pool it is in.', optional: true },
+  problem: { type: 'string', description: 'Why less is known of it.', optional: true },
+  tags: { type: 'array', description: 'Tags.', optional: true },
+  template: { type: 'boolean', description: 'Whether it is a template.', optional: true },
+} as const;
 const blockProperties = {
   height: { type: 'integer', description: 'Position in the ledger, from 0.' },
   timestamp: { type: 'string', description: 'Clock of the writer, UTC.' },
@@ -198,6 +210,47 @@ export const resourceTable = [
         description: 'Unplugs a port that was created here; never a foreign one, never that of a running guest.',
         parameters: {},
         returns: { type: 'string' },
+      },
+    },
+  },
+  {
+    path: '/guests',
+    methods: {
+      get: {
+        handler: 'guests.list',
+        privilege: 'read',
+        description: 'Guests of this node, and of the cluster when the Proxmox API is configured.',
+        parameters: {
+          local: { type: 'boolean', description: 'This node alone, from its own files.', optional: true },
+        },
+        returns: { type: 'array', items: { properties: guestProperties } },
+      },
+    },
+  },
+  {
+    path: '/guests/{vmid}',
+    pathParameters: vmidInPath,
+    methods: {
+      get: {
+        handler: 'guests.get',
+        privilege: 'read',
+        description: 'One guest of this node, its file read now.',
+        parameters: {},
+        returns: {
+          type: 'object',
+          properties: {
+            ...guestProperties,
+            config: { type: 'object', description: 'Settings in force, as they stand in its file.' },
+            nics: { type: 'array', description: 'Its network cards, with the device on this host.' },
+            ports: { type: 'array', description: 'Its ports on managed bridges.' },
+            pending: { type: 'boolean', description: 'Whether changes wait for the next start.' },
+            description: { type: 'string', description: 'Its notes.', optional: true },
+            hookscript: { type: 'string', description: 'Volume of its hookscript.', optional: true },
+            parent: { type: 'string', description: 'Snapshot it stands on.', optional: true },
+            problems: { type: 'array', description: 'Lines of its file that were passed over.', optional: true },
+            snapshots: { type: 'array', description: 'Names of its snapshots.', optional: true },
+          },
+        },
       },
     },
   },

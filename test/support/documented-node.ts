@@ -13,6 +13,7 @@ import type { Guest } from '../../src/model/guest.ts';
 import type { BridgeName, ContainerName, Vmid } from '../../src/model/names.ts';
 import { nicNameOf } from '../../src/model/names.ts';
 import { guestPortName, templatePortName } from '../../src/model/naming.ts';
+import type { GuestDirectory } from '../../src/node/guest-directory.ts';
 import type { ObservedPort, WantedPort } from '../../src/model/port.ts';
 import type { GuestControl } from '../../src/node/guest-control.ts';
 import type { GuestFacts } from '../../src/node/guest-facts.ts';
@@ -24,6 +25,7 @@ import { listedPorts } from '../../src/ports/listing.ts';
 import { interfaceMarks, portMarks } from '../../src/ports/marks.ts';
 import { changeDraft, phaseDraft } from '../../src/ports/record.ts';
 import { parseGuestConfig } from '../../src/proxmox/guest-config.ts';
+import { guestDirectory } from './guest-directory.ts';
 import { openLedger } from './ledger-fixtures.ts';
 import { MemoryLedgerStore } from './memory-ledger-store.ts';
 import { nodeKeys, policyText, proofFileOf } from './signed-logs.ts';
@@ -72,6 +74,7 @@ export async function documentedNode(): Promise<DocumentedNode> {
     ),
     ledger,
     ledgerKey: key,
+    directory: documentedGuests(),
     notices: () => [],
     guests: { control: controlled },
   };
@@ -100,6 +103,17 @@ function linesIn(ledger: Buffer): Buffer[] {
     .trimEnd()
     .split('\n')
     .map((line) => Buffer.from(line));
+}
+
+/** The three containers run; the files are the configurations above. */
+function documentedGuests(): GuestDirectory {
+  const unixSockets = configurations
+    .map(([vmid]) => `0: 00000002 00000000 00010000 0001 01 1 @/var/lib/lxc/${vmid}/command`)
+    .join('\n');
+  return guestDirectory(Object.fromEntries(configurations), {
+    runFacts: () => Promise.resolve({ unixSockets, lxcDir: '/var/lib/lxc', units: [] }),
+    poolsOfGuests: () => Promise.resolve(new Map([[100 as Vmid, 'web']])),
+  });
 }
 
 async function runCommand(call: Environment['call'], args: readonly string[]): Promise<CommandResult> {

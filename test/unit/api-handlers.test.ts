@@ -8,6 +8,7 @@ import { AgentError } from '../../src/model/errors.ts';
 import { resourceTable } from '../../src/resources/table.ts';
 import type { Privilege, ResourceSpec } from '../../src/resources/table.ts';
 import { settled } from '../support/fake-clock.ts';
+import { guestDirectory } from '../support/guest-directory.ts';
 import { cause, guestOf } from '../support/ports-fixtures.ts';
 import { refusedWith } from '../support/refused.ts';
 import { nodeKeys } from '../support/signed-logs.ts';
@@ -38,6 +39,7 @@ async function start(notices: readonly string[] = [], ledgerKey: Service['ledger
     engine: world.engine,
     ledger: world.ledger,
     ledgerKey,
+    directory: guestDirectory({ 100: container }),
     notices: () => notices,
     guests: {
       control: (vmid, { action, timeoutMs }) => {
@@ -79,6 +81,22 @@ async function start(notices: readonly string[] = [], ledgerKey: Service['ledger
   return { ...world, service, call, asked, controlled };
 }
 
+const container = `#the web server
+hostname: web01
+hookscript: local:snippets/ovs-port-agent
+lock: backup
+net0: name=eth0,bridge=ovsbr0,hwaddr=BC:24:11:00:01:00,ip=dhcp,tag=10
+net1: name=eth1,bridge=vmbr9,firewall=1,future=1
+parent: before
+tags: prod;web
+garbage
+
+[pve:pending]
+memory: 1024
+
+[before]
+hostname: old
+`;
 const vi100 = {
   port: 'vi100',
   bridge: 'ovsbr0',
@@ -176,6 +194,64 @@ describe('the resources', () => {
     });
   }
 
+  it('list guests, and show one with its nics and ports', async () => {
+    const { call } = await start();
+    const entry = {
+      vmid: 100,
+      kind: 'lxc',
+      name: 'web01',
+      status: 'stopped',
+      node: 'pve1',
+      lock: 'backup',
+      tags: ['prod', 'web'],
+    };
+    assert.deepEqual(await call('get', '/guests'), [entry]);
+    assert.deepEqual(await call('get', '/guests', { local: true }), [entry]);
+    assert.deepEqual(await call('get', '/guests/100'), {
+      ...entry,
+      config: {
+        hostname: 'web01',
+        hookscript: 'local:snippets/ovs-port-agent',
+        lock: 'backup',
+        net0: 'name=eth0,bridge=ovsbr0,hwaddr=BC:24:11:00:01:00,ip=dhcp,tag=10',
+        net1: 'name=eth1,bridge=vmbr9,firewall=1,future=1',
+        parent: 'before',
+        tags: 'prod;web',
+      },
+      nics: [
+        {
+          nic: 'net0',
+          netdev: 'veth100i0',
+          firewall: false,
+          link_down: false,
+          bridge: 'ovsbr0',
+          tag: 10,
+          mac: 'bc:24:11:00:01:00',
+          name: 'eth0',
+          ip: 'dhcp',
+        },
+        {
+          nic: 'net1',
+          netdev: 'fwln100o1',
+          firewall: true,
+          link_down: false,
+          bridge: 'vmbr9',
+          name: 'eth1',
+          unknown: ['future'],
+        },
+      ],
+      ports: [vi100],
+      pending: true,
+      description: 'the web server\n',
+      hookscript: 'local:snippets/ovs-port-agent',
+      parent: 'before',
+      snapshots: ['before'],
+      problems: ['line 9 is not "key: value": "garbage"'],
+    });
+    await assert.rejects(call('get', '/guests/101'), refusedWith('NotFound', 'guest 101 has no configuration on pve1'));
+    await assert.rejects(call('get', '/guests/99'), refusedWith('InvalidArgument', 'vmid'));
+  });
+
   it('show the observed state, of one plugin or of all', async () => {
     const { call } = await start();
     const net = {
@@ -238,7 +314,7 @@ describe('the resources', () => {
 
   it('answer with the keys that they declare, and every one that is not optional', async () => {
     const { call } = await start();
-    const paths = { port: 'vi100', bridge: 'ovsbr0', plugin: 'net', height: '0' };
+    const paths = { port: 'vi100', bridge: 'ovsbr0', plugin: 'net', height: '0', vmid: '100' };
     for (const { path, methods } of resourceTable as readonly ResourceSpec[]) {
       const returns = methods.get?.returns;
       if (returns?.type !== 'object' && returns?.type !== 'array') continue;

@@ -200,6 +200,31 @@ describe('the command line', () => {
     });
   });
 
+  describe('guest', () => {
+    const guests = [{ vmid: 100, kind: 'lxc', name: 'web', status: 'running', node: 'pve1' }];
+
+    it('lists vmids to a pipe, and a table to a terminal', async () => {
+      const answers = { 'get /guests': guests };
+      const { exitCode, out, calls } = await type('guest list', { answers });
+      assert.deepEqual([exitCode, out, calls], [0, '100', [['Call', 'sss', 'get', '/guests', '{}']]]);
+      assert.match((await type('guest list', { answers, isTerminal: true })).out, /\| lxc {2}\| web {2}\| pve1 \|/);
+      assert.deepEqual((await type('guest list --local', { answers })).calls, [
+        ['Call', 'sss', 'get', '/guests', '{"local":true}'],
+      ]);
+    });
+
+    it('shows one as a document', async () => {
+      const answers = { 'get /guests/100': { ...guests[0], config: { net0: 'bridge=ovsbr0' } } };
+      const { out } = await type('guest show 100', { answers });
+      assert.ok(out.endsWith('config:\n  net0: bridge=ovsbr0'), out);
+      assert.deepEqual(
+        JSON.parse((await type('guest show 100 --output-format json', { answers })).out),
+        answers['get /guests/100'],
+      );
+      assert.equal((await type('guest show web', { answers })).exitCode, 64);
+    });
+  });
+
   describe('status', () => {
     it('prints facts, then problems, one on a line', async () => {
       const problems = ['vi100: bridge is missing', 'the ledger was altered'];
@@ -571,12 +596,15 @@ describe('the command line', () => {
       }
     });
 
-    it('of every command of the ledger says what it does', async () => {
-      for (const name of ['stats', 'list', 'show', 'verify', 'prove', 'key', 'check-proof']) {
-        const { exitCode, out } = await type(`ledger ${name} --help`);
+    it('of every command below another says what it does', async () => {
+      const ofLedger = ['stats', 'list', 'show', 'verify', 'prove', 'key', 'check-proof'].map(
+        (name) => `ledger ${name}`,
+      );
+      for (const name of [...ofLedger, 'guest list', 'guest show']) {
+        const { exitCode, out } = await type(`${name} --help`);
         assert.equal(exitCode, 0);
-        assert.match(out, new RegExp(`^Usage: ovs-port-agent ledger ${name}`));
-        assert.match(out, /\nExamples:\n/, `ledger ${name} has no examples`);
+        assert.match(out, new RegExp(`^Usage: ovs-port-agent ${name}`));
+        assert.match(out, /\nExamples:\n/, `${name} has no examples`);
       }
     });
 

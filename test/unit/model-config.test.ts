@@ -60,6 +60,7 @@ describe('the configuration', () => {
       log_level: 'debug',
       ledger: { checkpoint_blocks: 5, checkpoint_seconds: 7 },
       policy: [],
+      proxmox: { url: 'https://[::1]:8006', token_file: '/tmp/token', ca: '/tmp/ca.pem' },
     };
     assert.deepEqual(
       configKeys()
@@ -67,6 +68,8 @@ describe('the configuration', () => {
         .sort(),
       Object.entries(values)
         .flatMap(([key, value]) => dotted(key, value))
+        // It excludes `ca`.
+        .concat('proxmox.fingerprint')
         .sort(),
       'this test knows every key',
     );
@@ -86,6 +89,20 @@ describe('the configuration', () => {
   it('keeps the ledger in the state folder unless ledger_path says otherwise', () => {
     assert.equal(parseConfig({ state_dir: '/srv/x' }).config.ledger_path, '/srv/x/ledger.jsonl');
     assert.equal(parseConfig({ state_dir: '/srv/x', ledger_path: '/l' }).config.ledger_path, '/l');
+  });
+
+  it('reaches the Proxmox API only where a section says how, by default on this host', () => {
+    assert.equal(parseConfig({}).config.proxmox, undefined);
+    assert.deepEqual(parseConfig({ proxmox: { token_file: '/t' } }).config.proxmox, {
+      url: 'https://localhost:8006',
+      token_file: '/t',
+    });
+    const fingerprint = Array.from({ length: 32 }, () => 'aB').join(':');
+    assert.equal(parseConfig({ proxmox: { token_file: '/t', fingerprint } }).config.proxmox?.fingerprint, fingerprint);
+    assert.deepEqual(
+      configKeys().flatMap(({ key }) => (key.startsWith('proxmox.') ? [key] : [])),
+      ['proxmox.url', 'proxmox.token_file', 'proxmox.ca', 'proxmox.fingerprint'],
+    );
   });
 
   it('warns of older keys that mean something else now, and of nothing else', () => {
@@ -159,6 +176,15 @@ describe('the configuration', () => {
     ['drift', 'ignore', '"repair"|"report"'],
     ['enable_rename', 'yes', 'expected boolean'],
     ['log_level', 'verbose', '"warning"'],
+    ['proxmox', 'https://localhost:8006', 'expected object'],
+    ['proxmox.token_file', {}, 'expected string'],
+    ['proxmox.token_file', { token_file: 'token' }, 'expected an absolute path'],
+    ['proxmox.url', { token_file: '/t', url: 'http://localhost:8006' }, 'expected https://HOST:8006'],
+    ['proxmox.url', { token_file: '/t', url: 'https://u:p@localhost' }, 'expected https://HOST:8006'],
+    ['proxmox.url', { token_file: '/t', url: 'https://localhost/api2' }, 'expected https://HOST:8006'],
+    ['proxmox.tokenfile', { token_file: '/t', tokenfile: '/t' }, 'unknown key; did you mean token_file?'],
+    ['proxmox.fingerprint', { token_file: '/t', fingerprint: 'AA:BB' }, 'expected a SHA-256'],
+    ['proxmox', { token_file: '/t', ca: '/c', fingerprint: Array.from({ length: 32 }, () => '00').join(':') }, 'exclude each other'], // prettier-ignore
   ] as const) {
     it(`refuses ${key} = ${JSON.stringify(value)} and says what it expected`, () => {
       const top = key.split('.')[0]!;

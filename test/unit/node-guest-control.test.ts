@@ -357,11 +357,11 @@ describe('the control of a guest', () => {
 
     it('reaches guests of other nodes', async () => {
       world.host.remove('/etc/pve/lxc/100.conf');
-      world.host.write('/etc/pve/.vmlist', '{"ids":{"100":{"node":"pve2","type":"qemu"}}}');
+      world.host.write('/etc/pve/.vmlist', '{"version":1,"ids":{"100":{"node":"pve2","type":"qemu","version":1}}}');
       await assert.rejects(world.control('start'), refusedWith('NotFound', /VM 100 is on node pve2/));
       const other = await World.make();
       other.host.remove('/etc/pve/lxc/100.conf');
-      other.host.write('/etc/pve/.vmlist', '{"ids":{"100":{"node":"pve2","type":"qemu"}}}');
+      other.host.write('/etc/pve/.vmlist', '{"version":1,"ids":{"100":{"node":"pve2","type":"qemu","version":1}}}');
       other.api = { control: ({ node }) => (node === 'pve2' ? Promise.resolve() : Promise.reject(new Error(node))) };
       assert.deepEqual((await other.control('start')).reasons, ['it is on node pve2']);
       assert.deepEqual(other.applied, []);

@@ -14,7 +14,7 @@ const nothing = { isTemplate: false, lock: null, hasPending: false, hookscript: 
 describe("a guest's settings", () => {
   it('are those before the first section', () => {
     const text = 'hookscript: local:snippets/x\nlock:  backup \ntemplate: 1\n#debug: 1\n[snap1]\ndebug: 1\nlock: x\n';
-    assert.deepEqual(readGuestSettings('lxc', text), {
+    assert.deepEqual(readGuestSettings('lxc', vmid, text), {
       ...nothing,
       isTemplate: true,
       lock: 'backup',
@@ -32,17 +32,17 @@ describe("a guest's settings", () => {
       ['lxc', '[PENDING]\nmemory: 1024\n', false],
     ];
     for (const [kind, text, hasPending] of rows) {
-      assert.equal(readGuestSettings(kind, text).hasPending, hasPending, JSON.stringify(text));
+      assert.equal(readGuestSettings(kind, vmid, text).hasPending, hasPending, JSON.stringify(text));
     }
   });
 
   it('are read from any text', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
-        readGuestSettings('lxc', text);
+        readGuestSettings('lxc', vmid, text);
       }),
     );
-    assert.deepEqual(readGuestSettings('qemu', '\0[[\n:::\nlock:\ntemplate: 0\n'), nothing);
+    assert.deepEqual(readGuestSettings('qemu', vmid, '\0[[\n:::\nlock:\ntemplate: 0\n'), nothing);
   });
 });
 
@@ -81,7 +81,14 @@ describe('a guest', () => {
   it('is found on another node, or nowhere', async () => {
     host.write('/etc/pve/.vmlist', '{"version":3,"ids":{"100":{"node":"pve2","type":"qemu","version":9}}}');
     assert.deepEqual(await locate(), { at: 'elsewhere', kind: 'qemu', node: 'pve2' });
-    for (const list of ['{"ids":{"100":{"node":"pve1","type":"qemu"}}}', '{"ids":{}}', '{}', '[]', 'null', 'no JSON']) {
+    for (const list of [
+      '{"version":1,"ids":{"100":{"node":"pve1","type":"qemu","version":1}}}',
+      '{"version":1}',
+      '{}',
+      '[]',
+      'null',
+      'no JSON',
+    ]) {
       host.write('/etc/pve/.vmlist', list);
       await assert.rejects(locate(), refusedWith('NotFound', /guest 100 does not exist/));
     }
@@ -102,7 +109,7 @@ describe('a guest', () => {
 
   it('that was migrated away is not here because LXC still has a file', async () => {
     host.write('/var/lib/lxc/100/config', '');
-    host.write('/etc/pve/.vmlist', '{"ids":{"100":{"node":"pve2","type":"lxc"}}}');
+    host.write('/etc/pve/.vmlist', '{"version":1,"ids":{"100":{"node":"pve2","type":"lxc","version":1}}}');
     assert.equal((await locate()).at, 'elsewhere');
   });
 

@@ -205,7 +205,7 @@ describe('one setting changed', () => {
         const before = parseGuestDocument(guestKind, text);
         const after = deleteSetting(setSetting(before, 'zfs', wanted), 'zfs');
         // A file without a last line end may have got one.
-        assert.equal(renderGuestDocument(after).replace(/\r?\n$/, ''), text.replace(/\r?\n$/, ''));
+        assert.ok([text, `${text}\n`, `${text}\r\n`].includes(renderGuestDocument(after)));
       }),
     );
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { parseVmid } from '../../src/model/names.ts';
-import { guestOfUnit, runStates } from '../../src/proxmox/run-state.ts';
+import { runStates } from '../../src/proxmox/run-state.ts';
 
 const header = 'Num       RefCount Protocol Flags    Type St Inode Path\n';
 const socket = (path: string, flags = '00010000'): string =>
@@ -10,7 +10,11 @@ const socket = (path: string, flags = '00010000'): string =>
 const container = { kind: 'lxc', vmid: parseVmid(100) } as const;
 const machine = { kind: 'qemu', vmid: parseVmid(100) } as const;
 const stateOf = (guest: typeof container | typeof machine, unixSockets: string, ...units: [string, string][]): string =>
-  runStates({ unixSockets, units: units.map(([name, activeState]) => ({ name, activeState })) })(guest);
+  runStates({
+    unixSockets,
+    lxcDir: '/var/lib/lxc',
+    units: units.map(([name, activeState]) => ({ name, activeState })),
+  })(guest);
 
 describe('a container', () => {
   const listening = header + socket('/run/x') + socket('@/var/lib/lxc/100/command');
@@ -53,7 +57,7 @@ describe('a container', () => {
     try {
       // LXC gives its name's own length; Node.js fills the address up with NUL bytes, which are shown as @.
       const unixSockets = readFileSync('/proc/net/unix', 'latin1').replaceAll(/@+$/gm, '');
-      const state = runStates({ unixSockets, units: [] });
+      const state = runStates({ unixSockets, lxcDir: '/var/lib/lxc', units: [] });
       assert.equal(state({ kind: 'lxc', vmid }), 'running');
     } finally {
       server.close();
@@ -69,21 +73,5 @@ describe('a machine', () => {
     assert.equal(stateOf(machine, header, ['100.scope', 'failed']), 'stopped');
     assert.equal(stateOf(machine, header + socket('/run/qemu-server/100.vnc')), 'stopped');
     assert.equal(stateOf(machine, header + socket('@/var/lib/lxc/100/command')), 'stopped');
-  });
-});
-
-describe('a unit', () => {
-  it("is a guest's by its name alone", () => {
-    assert.deepEqual(guestOfUnit('pve-container@100.service'), container);
-    assert.deepEqual(guestOfUnit('100.scope'), machine);
-    for (const name of [
-      'pve-container@.service',
-      'pve-container@99.service',
-      'x100.scope',
-      '100.scope.d',
-      'a@100.service',
-      '',
-    ])
-      assert.equal(guestOfUnit(name), null, name);
   });
 });

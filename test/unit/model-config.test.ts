@@ -274,5 +274,5 @@ describe('the configuration', () => {
 
 /** The keys of a table as the documents name them. */
 function dotted(key: string, value: unknown): string[] {
-  return key === 'ledger' ? Object.keys(value as object).map((name) => `${key}.${name}`) : [key];
+  return key === 'ledger' || key === 'proxmox' ? Object.keys(value as object).map((name) => `${key}.${name}`) : [key];
 }

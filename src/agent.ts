@@ -17,6 +17,7 @@ import type { Service } from './api/service.ts';
 import { planManagedBlock, portNamesOf } from './interfaces/managed-block.ts';
 import type { Block } from './ledger/block.ts';
 import { Ledger } from './ledger/ledger.ts';
+import { findAlteration } from './ledger/load.ts';
 import { StoredTree } from './ledger/stored-tree.ts';
 import { SignerKey } from './ledger/tlog/key.ts';
 import { AgentError, errorTable, toAgentError } from './model/errors.ts';
@@ -42,6 +43,7 @@ import { GuestFiles, readClusterName } from './platform/guest-files.ts';
 import { hostFiles } from './platform/host-files.ts';
 import { GuestPools } from './platform/guest-pools.ts';
 import { InterfacesFile } from './platform/interfaces-file.ts';
+import { moveEvidence } from './platform/ledger-evidence.ts';
 import { openLedgerFile } from './platform/ledger-file.ts';
 import { loadOrCreateKey } from './platform/ledger-key-file.ts';
 import { ledgerTreeFiles } from './platform/ledger-tree-files.ts';
@@ -128,6 +130,34 @@ export async function unlist(options: { readonly config: string | null }): Promi
   } catch (thrown) {
     const error = toAgentError(thrown);
     log('error', `the managed block was left in place: ${error.message}`);
+    return errorTable[error.code].exit;
+  }
+}
+
+/**
+ * Moves an altered ledger aside, so that the next start begins a new one; resolves with the exit code. Refused while a
+ * service runs, by its lock, and for a ledger with which nothing is wrong.
+ */
+export async function acknowledge(options: { readonly config: string | null }): Promise<number> {
+  const log = createLog('info');
+  try {
+    const { config } = await readConfigFile(options.config);
+    const lock = await acquireFlock(`${config.ledger_path}.lock`, { deadlineMs: ledgerLockDeadlineMs });
+    try {
+      const tree = new StoredTree(ledgerTreeFiles(dirname(config.ledger_path)));
+      const store = await openLedgerFile(config.ledger_path);
+      const bad = await findAlteration(store, tree).finally(() => store.close());
+      if (bad === null) throw new AgentError('Conflict', `${config.ledger_path} was not altered: nothing was moved`);
+      const folder = await moveEvidence(config.ledger_path);
+      log('info', `block ${bad.height} at byte ${bad.offset}: ${bad.reason}`);
+      log('info', `kept as ${folder}; the next start begins a new ledger that commits to it, with a new key`);
+    } finally {
+      await lock.release();
+    }
+    return 0;
+  } catch (thrown) {
+    const error = toAgentError(thrown);
+    log('error', `nothing was acknowledged: ${error.message}`);
     return errorTable[error.code].exit;
   }
 }

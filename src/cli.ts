@@ -61,6 +61,10 @@ const environment: Environment = {
     const { unlist } = (await import(serviceBundle)) as typeof Agent;
     return unlist(options);
   },
+  async acknowledge(options) {
+    const { acknowledge } = (await import(serviceBundle)) as typeof Agent;
+    return acknowledge(options);
+  },
   readLedger: readLedgerFile,
   async readFile(path, bytesMax) {
     const bytes = await readFileOrNull(path, { bytesMax });

@@ -9,6 +9,8 @@ export interface Environment {
   serve(options: { config: string | null; bus: string | null }): Promise<number>;
   /** Takes the managed block out of the interfaces file; resolves with the exit code. */
   unlist(options: { config: string | null }): Promise<number>;
+  /** Moves an altered ledger aside; resolves with the exit code. */
+  acknowledge(options: { config: string | null }): Promise<number>;
   /** A ledger file as chunks, for verification without the service. */
   readLedger(path: string): AsyncIterable<Uint8Array>;
   /** A small file, whole. Rejects with `NotFound` or `Unavailable`; also when it is longer than `bytesMax`. */

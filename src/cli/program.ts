@@ -268,6 +268,15 @@ function addLedger(
       return done(Promise.reject(new AgentError('InvalidArgument', 'give a height, or --port and a period')));
     });
   ledger
+    .command('acknowledge')
+    .description(
+      'Once you know what altered the ledger: moves it aside as evidence, while the service is stopped. The next start ' +
+        'begins a new one that commits to it.',
+    )
+    .option('--config <file>', 'configuration file')
+    .addHelpText('after', examples(['ledger acknowledge']))
+    .action((flags: { config?: string }) => done(env.acknowledge({ config: flags.config ?? null })));
+  ledger
     .command('key')
     .description('Prints the public half of the key that signs the ledger (C2SP vkey).')
     .option('--witness', 'the one of its cosignatures, for witness lines of a policy')

@@ -16,7 +16,6 @@ import type { Block, BlockDraft, PreparedDraft } from './block.ts';
 import type { BadLine, ChainReport } from './chain.ts';
 import { aheadRunningMax } from './limits.ts';
 import { gone, isGone, loadFirst, missingFrom } from './load.ts';
-import type { Loaded } from './load.ts';
 import { abandonedDraft, failedDraft } from './outcome.ts';
 import { narrow, queryBlocks } from './query.ts';
 import type { BlockQuery } from './query.ts';
@@ -70,7 +69,7 @@ export class Ledger {
   static async open(store: LedgerStore, options: LedgerOptions): Promise<Ledger> {
     const { nowMs, host } = options;
     const listeners = new Set<(block: Block) => void>();
-    const { checkpoint, loaded } = await load(store, options);
+    const loaded = await loadFirst(store, options.tree);
     const writer = await LedgerWriter.open(store, loaded, {
       nowMs,
       ownMetadata: { plugin: ledgerPlugin, host },
@@ -85,7 +84,7 @@ export class Ledger {
     });
     const publisher = new TreePublisher(
       store,
-      { checkpoint, bytes: loaded.checkpointBytes },
+      { checkpoint: loaded.checkpoint, bytes: loaded.checkpointBytes },
       () => (writer.tampered === null ? writer.chain : null),
       options,
     );
@@ -304,25 +303,5 @@ export class Ledger {
       await this.#writer.append(draft, false).then(settle, () => this.#writer.owe(draft, settle));
     };
     await Promise.all(blocks.map(record));
-  }
-}
-
-async function load(
-  store: LedgerStore,
-  { tree }: LedgerOptions,
-): Promise<{ checkpoint: StoredCheckpoint | null; loaded: Loaded }> {
-  try {
-    const checkpoint = await tree.readCheckpoint();
-    return { checkpoint, loaded: await loadFirst(store, checkpoint?.head ?? null) };
-  } catch (thrown) {
-    if (!(thrown instanceof AgentError) || thrown.code !== 'InvalidArgument') throw thrown;
-    // It was replaced as a whole or not at all, so nobody but somebody else made it so.
-    const tampered = {
-      height: 0,
-      offset: 0,
-      reason: `the stored checkpoint is damaged: ${thrown.message}`,
-      torn: false,
-    };
-    return { checkpoint: null, loaded: { ...(await loadFirst(store, null)), tampered } };
   }
 }

@@ -17,8 +17,8 @@ import type { BadLine, ChainReport } from './chain.ts';
 import { lineBytesMax } from './limits.ts';
 import { ChainState } from './state.ts';
 import type { LedgerStore } from './store.ts';
+import type { StoredCheckpoint, StoredTree } from './stored-tree.ts';
 import { treeHead } from './tlog/compact-range.ts';
-import type { TreeHead } from './tlog/compact-range.ts';
 import { differsFrom } from './verify.ts';
 import type { TreeMark } from './verify.ts';
 
@@ -28,23 +28,22 @@ export interface Loaded {
   readonly tampered: BadLine | null;
   /** Why a tail that must move away could not be moved yet: nothing can be written before that is done. */
   readonly unmoved: unknown;
-  /** Where the checkpoint's last block ends; 0 without a checkpoint. */
+}
+
+interface LoadedFirst extends Loaded {
+  /** The last checkpoint; null when there is none, or none that can be read. */
+  readonly checkpoint: StoredCheckpoint | null;
+  /** Where its last block ends; 0 without one. */
   readonly checkpointBytes: number;
 }
 
-/** The first reading, when nothing is known of the file but its last checkpoint; null: there is none. */
-export async function loadFirst(store: LedgerStore, checkpoint: TreeHead | null): Promise<Loaded> {
-  const { chain, report, mark } = await scan(store, store.size, checkpoint?.tree_size ?? 0);
-  const loaded: Loaded = { chain, tampered: null, unmoved: null, checkpointBytes: mark?.bytes ?? 0 };
-  const tampered = checkpoint === null ? null : differsFrom(checkpoint, report, mark);
-  if (tampered !== null) return { ...loaded, tampered };
-  if (report.firstBad === undefined) return loaded;
-  if (checkpoint === null) {
-    if (report.wholeFromBad > 0) return { ...loaded, tampered: tamperedAt(report.firstBad, report.wholeFromBad) };
-    if (report.blocks === 0 && (await isOlderLedger(store))) {
-      await store.setAside((await fingerprint(store)).slice(0, 8));
-      return loaded;
-    }
+/** The first reading, when nothing is known of the file but its last checkpoint. */
+export async function loadFirst(store: LedgerStore, tree: StoredTree): Promise<LoadedFirst> {
+  const { loaded, report } = await judge(store, tree);
+  if (loaded.tampered !== null || report.firstBad === undefined) return loaded;
+  if (loaded.checkpoint === null && report.blocks === 0 && (await isOlderLedger(store))) {
+    await store.setAside((await fingerprint(store)).slice(0, 8));
+    return loaded;
   }
   try {
     await store.moveTail(report.bytes);
@@ -55,13 +54,40 @@ export async function loadFirst(store: LedgerStore, checkpoint: TreeHead | null)
   }
 }
 
+/** Why a ledger opens read-only; null when it does not. Changes nothing. */
+export async function findAlteration(store: LedgerStore, tree: StoredTree): Promise<BadLine | null> {
+  return (await judge(store, tree)).loaded.tampered;
+}
+
+async function judge(store: LedgerStore, tree: StoredTree): Promise<{ loaded: LoadedFirst; report: ChainReport }> {
+  const stored = await readCheckpoint(tree);
+  const checkpoint = stored !== null && 'reason' in stored ? null : stored;
+  const { chain, report, mark } = await scan(store, store.size, checkpoint?.head.tree_size ?? 0);
+  let tampered: BadLine | null;
+  if (stored === null) tampered = wholeBehindBad(report);
+  else if ('reason' in stored) tampered = stored;
+  else tampered = differsFrom(stored.head, report, mark);
+  const loaded = { chain, tampered, unmoved: null, checkpoint, checkpointBytes: mark?.bytes ?? 0 };
+  return { loaded, report };
+}
+
+/** A checkpoint is replaced as a whole or not at all: a damaged one was made so by somebody else. */
+async function readCheckpoint(tree: StoredTree): Promise<StoredCheckpoint | BadLine | null> {
+  try {
+    return await tree.readCheckpoint();
+  } catch (thrown) {
+    if (!(thrown instanceof AgentError) || thrown.code !== 'InvalidArgument') throw thrown;
+    return { height: 0, offset: 0, reason: `the stored checkpoint is damaged: ${thrown.message}`, torn: false };
+  }
+}
+
 /**
  * A later reading: `known` was acknowledged and must be there unchanged. What stands after it was not acknowledged,
  * so its writers were told that it failed: it moves away even when it is whole.
  */
 export async function loadAgain(store: LedgerStore, known: ChainState): Promise<Loaded> {
   const { chain, report } = await scan(store, known.bytes, 0);
-  const loaded: Loaded = { chain, tampered: missingFrom(report, known), unmoved: null, checkpointBytes: 0 };
+  const loaded: Loaded = { chain, tampered: missingFrom(report, known), unmoved: null };
   if (loaded.tampered === null && store.size > known.bytes) await store.moveTail(known.bytes);
   return loaded;
 }
@@ -104,8 +130,10 @@ async function scan(
   return { chain, report: verifier.end(), mark: marks[0] ?? null };
 }
 
-function tamperedAt(bad: BadLine, wholeFromBad: number): BadLine {
-  return { ...bad, reason: `${bad.reason}; ${wholeFromBad} whole blocks stand there, so it is no torn tail` };
+/** Without a checkpoint: whole blocks behind the first bad line. */
+function wholeBehindBad({ firstBad, wholeFromBad }: ChainReport): BadLine | null {
+  if (firstBad === undefined || wholeFromBad === 0) return null;
+  return { ...firstBad, reason: `${firstBad.reason}; ${wholeFromBad} whole blocks stand there, so it is no torn tail` };
 }
 
 /** A ledger of the older tool has the same fields in another order and its own hash. */

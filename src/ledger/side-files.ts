@@ -16,11 +16,11 @@ export async function unrecordedSideFiles(
   const drafts: BlockDraft[] = [];
   for (const side of await store.sideFiles()) {
     const from = side.kind === 'torn' ? chain.tornBytes : 0;
-    const known = side.kind === 'torn' ? side.size <= from : chain.imported.has(side.name);
+    const known = side.kind === 'torn' ? side.size <= from : chain.named.has(side.name);
     if (known) continue;
     drafts.push({ category: 'storage', action: side.kind, metadata, data: await describe(store, side, from) });
   }
-  // An older ledger was first, so the block that commits to it comes first.
+  // What was acknowledged and an older ledger were first, so the blocks that commit to them come first.
   return drafts.sort((a, b) => a.action.localeCompare(b.action));
 }
 

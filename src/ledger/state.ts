@@ -24,8 +24,8 @@ export class ChainState {
   readonly categories = new Map<string, number>();
   /** Bytes of the side file `torn` that blocks account for. */
   tornBytes = 0;
-  /** Names of the imported side files that blocks commit to. */
-  readonly imported = new Set<string>();
+  /** Names of the other side files that blocks commit to. */
+  readonly named = new Set<string>();
   /** Lines by height of the blocks written ahead that may be without an outcome. */
   readonly #doubts = new Map<number, Buffer>();
 
@@ -63,11 +63,11 @@ export class ChainState {
   }
 
   #noteSideFile(action: string, bytes: Buffer): void {
-    if (action !== 'torn' && action !== 'imported') return;
+    if (action !== 'torn' && action !== 'imported' && action !== 'evidence') return;
     const block = readable(bytes);
     if (block?.metadata['plugin'] !== ledgerPlugin) return;
     const { file, offset, length } = block.data;
-    if (action === 'imported' && typeof file === 'string') this.imported.add(file);
+    if (action !== 'torn' && typeof file === 'string') this.named.add(file);
     if (action === 'torn' && typeof offset === 'number' && typeof length === 'number') {
       this.tornBytes = Math.max(this.tornBytes, offset + length);
     }

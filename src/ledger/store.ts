@@ -33,15 +33,15 @@ export interface LedgerStore {
    * `Conflict` when that side file exists. `fingerprint` is 8 hex digits.
    */
   setAside(fingerprint: string): Promise<void>;
-  /** What `moveTail` and `setAside` left beside the ledger. */
+  /** What `moveTail`, `setAside` and an acknowledged alteration left beside the ledger. */
   sideFiles(): Promise<readonly SideFile[]>;
   readSide(name: string, from: number, to: number): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }
 
 export interface SideFile {
-  readonly kind: 'torn' | 'imported';
-  /** File name without folder. */
+  readonly kind: 'torn' | 'imported' | 'evidence';
+  /** Path from the ledger's folder. */
   readonly name: string;
   readonly size: number;
 }

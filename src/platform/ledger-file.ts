@@ -142,20 +142,30 @@ class LedgerFile implements LedgerStore {
   }
 
   async sideFiles(): Promise<readonly SideFile[]> {
+    const folder = dirname(this.#path);
     const stem = stemOf(this.#path);
     const found: SideFile[] = [];
-    for (const name of (await readdir(dirname(this.#path))).sort()) {
+    const add = async (kind: SideFile['kind'], name: string): Promise<void> => {
+      found.push({ kind, name, size: (await stat(join(folder, name))).size });
+    };
+    for (const name of (await readdir(folder)).sort()) {
       if (!name.startsWith(stem)) continue;
       const suffix = name.slice(stem.length);
-      const kind = suffix === tornSuffix ? 'torn' : importedSuffix.test(suffix) ? 'imported' : null;
-      if (kind === null) continue;
-      found.push({ kind, name, size: (await stat(join(dirname(this.#path), name))).size });
+      if (suffix === tornSuffix) await add('torn', name);
+      else if (importedSuffix.test(suffix)) await add('imported', name);
+      else if (evidenceSuffix.test(suffix)) {
+        const kept = await readdir(join(folder, name));
+        // Tiles follow from the ledger. The key is a secret, and its hash would say nothing.
+        for (const file of kept.sort()) {
+          if (file === basename(this.#path) || file === 'checkpoint') await add('evidence', join(name, file));
+        }
+      }
     }
     return found;
   }
 
   readSide(name: string, from: number, to: number): AsyncIterable<Uint8Array> {
-    return readRange(join(dirname(this.#path), basename(name)), from, to, 'NotFound');
+    return readRange(join(dirname(this.#path), name), from, to, 'NotFound');
   }
 
   async close(): Promise<void> {
@@ -212,6 +222,7 @@ interface Opened {
 
 const newline = 0x0a;
 const tornSuffix = '.torn';
+const evidenceSuffix = /^\.evidence-[0-9a-f]{8}$/;
 const importedSuffix = /^\.imported-[0-9a-f]{8}\.jsonl$/;
 const noRoom = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 

@@ -126,7 +126,7 @@ export const resourceTable = [
         returns: {
           type: 'object',
           properties: {
-            state: { type: 'string', description: 'running or degraded.' },
+            state: { type: 'string', description: 'running, degraded, or tampered: the ledger was altered.' },
             version: { type: 'string', description: 'Version of ovs-port-agent.' },
             switch: { type: 'string', description: 'connected, or why not.' },
             ports: { type: 'integer', description: 'Ports on managed bridges.' },

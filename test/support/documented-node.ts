@@ -125,6 +125,7 @@ async function runCommand(call: Environment['call'], args: readonly string[]): P
       listen: () => Promise.resolve(),
       serve: () => Promise.reject(new Error('no document runs the service')),
       unlist: () => Promise.resolve(0),
+      acknowledge: () => Promise.resolve(0),
       readLedger: () => {
         throw new Error('reading a file is for the real command');
       },

@@ -69,6 +69,10 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
       calls.push(['unlist', unlistOptions]);
       return Promise.resolve(0);
     },
+    acknowledge(acknowledgeOptions) {
+      calls.push(['acknowledge', acknowledgeOptions]);
+      return Promise.resolve(0);
+    },
     readLedger(path) {
       calls.push(['readLedger', path]);
       if (ledger === undefined) throw new AgentError('NotFound', `${path} does not exist`);
@@ -572,6 +576,11 @@ describe('the command line', () => {
       assert.deepEqual([exitCode, calls], [7, [['serve', { config: '/x', bus: 'unix:path=/y' }]]]);
     });
 
+    it('leaves acknowledging an altered ledger to it, without a call', async () => {
+      const { exitCode, calls } = await type('ledger acknowledge --config /x');
+      assert.deepEqual([exitCode, calls], [0, [['acknowledge', { config: '/x' }]]]);
+    });
+
     it('leaves unlisting to it, without a call', async () => {
       const { exitCode, calls } = await type('unlist --config /x');
       assert.deepEqual([exitCode, calls], [0, [['unlist', { config: '/x' }]]]);
@@ -597,7 +606,7 @@ describe('the command line', () => {
     });
 
     it('of every command below another says what it does', async () => {
-      const ofLedger = ['stats', 'list', 'show', 'verify', 'prove', 'key', 'check-proof'].map(
+      const ofLedger = ['stats', 'list', 'show', 'verify', 'prove', 'key', 'acknowledge', 'check-proof'].map(
         (name) => `ledger ${name}`,
       );
       for (const name of [...ofLedger, 'guest list', 'guest show']) {

@@ -253,13 +253,13 @@ describe('a ledger whose checkpoint is held', () => {
     assert.equal(files.files.get('checkpoint'), before, 'nothing is signed of a ledger that was altered');
   });
 
-  it('is tampered when the checkpoint is no checkpoint', async () => {
-    const ledger = await open(
-      new MemoryLedgerStore(bytes),
-      new MemoryTreeFiles([['checkpoint', Buffer.from('hello\n')]]),
-    );
+  it('is tampered when the checkpoint is no checkpoint, and stays as it is', async () => {
+    const torn = Buffer.concat([bytes, Buffer.from('torn')]);
+    const store = new MemoryLedgerStore(torn);
+    const ledger = await open(store, new MemoryTreeFiles([['checkpoint', Buffer.from('hello\n')]]));
     assert.equal(ledger.tampered, true);
     assert.match(ledger.tamperedAt?.reason ?? '', /checkpoint is damaged/);
+    assert.ok(store.disk.equals(torn));
   });
 
   it('opens under another key, and is signed with that from then on', async () => {

@@ -273,6 +273,38 @@ describe('the service on real devices', function () {
       assert.equal((await w.hook('210', 'post-start')).stdout, 'CT 210: net0 is vi210 on ovsbr0');
       assert.equal(await readFile(w.ledgerPath, 'utf8'), altered, 'the evidence is untouched');
     });
+
+    it('refuses to acknowledge under a running service, then keeps the evidence and records again', async () => {
+      const w = world();
+      const acknowledge = ['ledger', 'acknowledge', '--config', w.configPath];
+      const altered = await readFile(w.ledgerPath);
+      const refused = await w.cli(...acknowledge);
+      assert.notEqual(refused.exitCode, 0);
+      assert.match(refused.stderr, /nothing was acknowledged: .*locked by another process/);
+      await w.killService('SIGTERM');
+      const { exitCode, stderr } = await w.cli(...acknowledge);
+      assert.equal(exitCode, 0, stderr);
+      const evidence = /kept as (\S+\/ledger\.evidence-[0-9a-f]{8});/.exec(stderr)?.[1] ?? '';
+      assert.deepEqual(await readFile(join(evidence, 'ledger.jsonl')), altered);
+      await w.startService();
+      assert.equal((await w.blocks())[0], 'storage evidence');
+      assert.notEqual((await w.status()).state, 'tampered');
+      assert.match((await w.cli('ledger', 'verify')).stdout, /^VALID/);
+    });
+
+    it('proves a block, and signs what it wrote when it stops', async () => {
+      const w = world();
+      const [proof, { stdout: vkey }] = [await w.cli('ledger', 'prove', '0'), await w.cli('ledger', 'key')];
+      const path = join(w.folder, 'proof');
+      await writeFile(path, `${proof.stdout}\n`);
+      const { stdout } = await w.cli('ledger', 'check-proof', path, '--key', vkey);
+      assert.match(stdout, /^VALID: block 0 of .*\/ovs-port-agent, among the first \d+\n\{"height":0,/);
+      await w.killService('SIGTERM');
+      const verdict = await w.cli('ledger', 'verify', w.ledgerPath, '--key', vkey);
+      const [, blocks = '', covered = ''] = /^VALID: (\d+) blocks.*\nthe first (\d+) /.exec(verdict.stdout) ?? [];
+      assert.ok(Number(covered) > 0 && covered === blocks, verdict.stdout);
+      await w.startService();
+    });
   });
 
   describe('when Open vSwitch is absent', () => {

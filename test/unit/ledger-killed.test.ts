@@ -11,7 +11,8 @@ import { openLedger } from '../support/ledger-fixtures.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const program = join(import.meta.dirname, '../support/append-until-killed.ts');
-const runs = 3;
+/** Lines after which it is killed, run by run: before its first checkpoint, and after many. */
+const killAfterLines = [37, 111, 500];
 const [key] = nodeKeys;
 
 describe('a service killed while it appends', function () {
@@ -21,12 +22,13 @@ describe('a service killed while it appends', function () {
   it('leaves a ledger that opens, is valid and holds every block it acknowledged', async () => {
     const path = join(folder(), 'ledger.jsonl');
     const acknowledged: string[] = [];
-    for (let run = 1; run <= runs; run++) {
-      acknowledged.push(...(await appendUntilKilled(path, run * 37)));
+    let checkpoint = 0;
+    for (const lines of killAfterLines) {
+      acknowledged.push(...(await appendUntilKilled(path, lines)));
       const tree = new StoredTree(ledgerTreeFiles(folder()));
       const ledger = await openLedger(await openLedgerFile(path), { tree, key });
       assert.equal(ledger.tampered, false);
-      assert.ok(ledger.stats().checkpoint > 0, 'checkpoints were written meanwhile');
+      ({ checkpoint } = ledger.stats());
       assert.equal((await verifyLedger(readLedgerFile(path), ledger.checkpoint?.head ?? null)).valid, true);
       const found = new Set<string>();
       for (let from = 0; from < ledger.blocks; from += 1_000) {
@@ -42,6 +44,7 @@ describe('a service killed while it appends', function () {
       }
       await ledger.close();
     }
+    assert.ok(checkpoint > 0, 'checkpoints were written meanwhile');
   });
 });
 

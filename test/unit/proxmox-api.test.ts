@@ -329,13 +329,11 @@ describe('a server that misbehaves', () => {
   ] as const satisfies readonly (readonly [Misbehaviour, ErrorCode, string])[]) {
     it(`by ${typeof how === 'string' ? how : `${how.status} ${how.reason}`} is told as ${code}`, async () => {
       fake.misbehave(how);
-      const startedAt = performance.now();
-      const error = await refusal(listClusterGuests(connect(), { deadlineMs: how === '10 MB' ? 5_000 : 100 }));
+      const error = await refusal(listClusterGuests(connect(), { deadlineMs: code === 'Timeout' ? 100 : 8_000 }));
       assert.equal(error.code, code, error.message);
       assert.ok(error.message.startsWith('Proxmox VE: GET /cluster/resources: '), error.message);
       assert.ok(error.message.includes(said), error.message);
       assert.equal(error.isOutcomeUnknown, false);
-      assert.ok(performance.now() - startedAt < 5_000);
     });
   }
 

@@ -357,7 +357,8 @@ function wireEngine(
         face.emitter?.signal('Drift', [port, text]);
       },
       trouble: (error) => {
-        troubles.write(error.message);
+        // What breaks off because the service ends is no trouble.
+        if (!context.stopSignal.aborted) troubles.write(error.message);
       },
     },
   });

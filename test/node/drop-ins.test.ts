@@ -41,10 +41,14 @@ describe('the drop-ins for systemd and LXC, on a whole node', function () {
 
   async function untilHeard(...phases: readonly string[]): Promise<void> {
     const heard: string[] = [];
-    await waitFor(`the phases ${phases.join(', ')}`, async () => {
-      heard.push(...(await phasesHeard()));
-      return heard.length >= phases.length;
-    });
+    await waitFor(
+      `the phases ${phases.join(', ')}`,
+      async () => {
+        heard.push(...(await phasesHeard()));
+        return heard.length >= phases.length;
+      },
+      20_000,
+    );
     assert.deepEqual(heard, phases);
   }
 

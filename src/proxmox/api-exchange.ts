@@ -6,6 +6,7 @@ import { AgentError } from '../model/errors.ts';
 import type { ErrorCode } from '../model/errors.ts';
 import { quote } from '../model/names.ts';
 import { codeOfRefusal, plainText, ProxmoxError } from './api-error.ts';
+import { isObject, parseObject } from './json-object.ts';
 
 export type ApiMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
@@ -82,7 +83,7 @@ export function readAnswer({ method, path }: Pick<ApiRequest, 'method' | 'path'>
     });
   }
   const { status, text, location } = answer;
-  const body = parseBody(text);
+  const body = parseObject(text);
   if (status === 200) {
     if (body !== null && Object.hasOwn(body, 'data')) return body['data'];
     // Done, most likely; but what came back is not what was asked for.
@@ -128,17 +129,4 @@ function readRefusal(
     for (const [key, value] of Object.entries(told)) errors[plainText(key)] = plainText(String(value));
   const message = body?.['message'];
   return { reason: plainText(typeof message === 'string' && message.trim() !== '' ? message : reason), errors };
-}
-
-function parseBody(text: string): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : null;
-  } catch {
-    return null;
-  }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

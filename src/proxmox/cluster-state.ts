@@ -4,6 +4,7 @@
  */
 import type { GuestKind } from '../model/guest.ts';
 import type { Vmid } from '../model/names.ts';
+import { isObject, parseObject } from './json-object.ts';
 
 /** `.version`: what changed since it was read last. */
 export interface ClusterVersion {
@@ -76,19 +77,6 @@ export function parseMembers(text: string): ClusterMembers | null {
       online: isObject(entry) && Number(entry['online']) === 1,
     })),
   };
-}
-
-function parseObject(text: string): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : null;
-  } catch {
-    return null;
-  }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isCount(value: unknown): value is number {

@@ -30,7 +30,7 @@ The table goes to standard output, progress to standard error.
 ${benchmarks.map(({ name, about }) => `  ${name.padEnd(9)} ${about}`).join('\n')}
 
   --quick   few rounds: shows that all can be taken, its figures say nothing
-  --write   put the figures of all benchmarks into docs/benchmarks.md and docs/benchmarks.json
+  --write   put the figures of this run, and no others, into docs/benchmarks.md and docs/benchmarks.json
   --help    this text
 
 Examples:
@@ -85,9 +85,7 @@ function choose(args: string[]): Choice | 'help' {
   const all = benchmarks.map(({ name }) => name);
   const unknown = positionals.filter((name) => !all.includes(name));
   if (unknown.length > 0) throw new Error(`there is no benchmark ${unknown.join(', ')}`);
-  if (values.write && (positionals.length > 0 || values.quick)) {
-    throw new Error('--write takes every benchmark in full: figures of one run stand together');
-  }
+  if (values.write && values.quick) throw new Error('--write is for figures of a full run');
   const { write, quick } = values;
   return { names: positionals.length === 0 ? all : positionals, write, quick };
 }

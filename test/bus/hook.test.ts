@@ -279,6 +279,16 @@ describe('the hookscript', () => {
       assert.deepEqual(heard, ['pre-start', 'post-start', 'post-start', 'post-start']);
     });
 
+    it('tells of every reboot from inside, however soon after a start', async () => {
+      const heard = await phasesHeard(
+        ['100', 'post-start', 'drop-in'],
+        ['100', 'post-start'],
+        ['100', 'post-start', 'drop-in'],
+        ['100', 'post-start', 'drop-in'],
+      );
+      assert.deepEqual(heard, ['post-start', 'post-start', 'post-start', 'post-start']);
+    });
+
     it('speaks when the answer is old, or its mark makes no sense', async () => {
       await mkdir(join(folder, 'run'));
       const uptime = Number.parseInt(await readFile('/proc/uptime', 'utf8'), 10);

@@ -5,13 +5,19 @@
  * what it reads: one byte returned means that the lock is held.
  */
 import { open, stat } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { AgentError } from '../model/errors.ts';
 import { cancelled, throwIfCancelled } from './cancellation.ts';
 
-interface Flock {
+export interface Flock {
   /** Resolves once the kernel has given the lock up. May be called again. Never rejects. */
   release(): Promise<void>;
+  /**
+   * Resolves when the lock is held at this moment, by asking its holder: that it ended is otherwise heard of a little
+   * later than the kernel lets others have the lock. Rejects with `Busy` when it is lost or nothing answers.
+   */
+  confirm(): Promise<void>;
   /** Resolves when the holder ended without `release`: the lock is gone. Otherwise never. */
   readonly lost: Promise<Error>;
 }
@@ -20,6 +26,8 @@ interface Flock {
 const timedOutExitCode = 200;
 /** What a holder gets to end after its standard input did. */
 const releaseMs = 1_000;
+/** What a holder gets to give a byte back. */
+const answerMs = 1_000;
 /** What a holder gets beyond the deadline to end by itself: opening the file can hang as well. */
 const graceMs = 500;
 const stderrCharactersMax = 4_096;
@@ -71,6 +79,8 @@ interface HolderEnd {
 
 interface Holder {
   readonly held: Promise<'held'>;
+  /** Resolves when one byte came back. Never rejects. */
+  echo(): Promise<'held'>;
   /** Never rejects. */
   readonly ended: Promise<HolderEnd>;
   closeInput(): void;
@@ -86,13 +96,16 @@ function startHolder(path: string, deadlineMs: number): Holder {
   );
   // The holder may end before it reads; how it ended is in its result.
   child.stdin.on('error', () => undefined);
-  child.stdin.write('.');
-  return {
-    held: new Promise((resolve) => {
+  const echo = (): Promise<'held'> =>
+    new Promise((resolve) => {
       child.stdout.once('data', () => {
         resolve('held');
       });
-    }),
+      child.stdin.write('.');
+    });
+  return {
+    held: echo(),
+    echo,
     ended: child.then((result) => ({
       exitCode: result.exitCode ?? null,
       reason:
@@ -111,7 +124,17 @@ function startHolder(path: string, deadlineMs: number): Holder {
 
 function heldLock(path: string, holder: Holder): Flock {
   let released = false;
+  const lostBecause = (reason: string): AgentError =>
+    new AgentError('Busy', `the lock on ${path} was lost: its holder ended (${reason})`);
   return {
+    confirm: async () => {
+      const timer = new AbortController();
+      const overdue = delay(answerMs, null, { signal: timer.signal }).catch(() => null);
+      const answer = await Promise.race([holder.echo(), holder.ended, overdue]);
+      timer.abort();
+      if (answer === null) throw new AgentError('Busy', `the holder of the lock on ${path} does not answer: try again`);
+      if (answer !== 'held') throw lostBecause(answer.reason);
+    },
     release: async () => {
       released = true;
       holder.closeInput();
@@ -123,7 +146,7 @@ function heldLock(path: string, holder: Holder): Flock {
     },
     lost: new Promise((resolve) => {
       void holder.ended.then(({ reason }) => {
-        if (!released) resolve(new AgentError('Busy', `the lock on ${path} was lost: its holder ended (${reason})`));
+        if (!released) resolve(lostBecause(reason));
       });
     }),
   };

@@ -6,6 +6,7 @@ import { AgentError } from '../model/errors.ts';
 import type { PortName } from '../model/names.ts';
 import { inodeOf, readFileAndInode, replaceFile } from './durable-file.ts';
 import { acquireFlock } from './flock.ts';
+import type { Flock } from './flock.ts';
 
 export interface InterfacesFileOptions {
   /** `/etc/network/interfaces`. */
@@ -81,12 +82,8 @@ export class InterfacesFile {
 
     const deadlineMs = this.#options.lockDeadlineMs ?? lockDeadlineMsDefault;
     const lock = await acquireFlock(this.#lockPath, { deadlineMs, signal });
-    const guard: Guard = { lost: null };
-    void lock.lost.then((error) => {
-      guard.lost = error;
-    });
     try {
-      return await this.#updateLocked(ports, guard, signal);
+      return await this.#updateLocked(ports, lock, signal);
     } finally {
       await lock.release();
     }
@@ -94,7 +91,7 @@ export class InterfacesFile {
 
   async #updateLocked(
     ports: readonly ListedPort[],
-    guard: Guard,
+    lock: Flock,
     signal: AbortSignal | undefined,
   ): Promise<InterfacesUpdate> {
     let written = false;
@@ -103,9 +100,9 @@ export class InterfacesFile {
       if (view === null || !isOutdated(view)) return outcome(view, written);
       await this.#keepOriginal(view.current.bytes, signal);
       try {
-        const pending = await this.#writePending(view, guard, signal);
+        const pending = await this.#writePending(view, lock, signal);
         written ||= pending?.inode !== view.pending?.inode;
-        written = (await this.#writeCurrent(view, pending, guard, signal)) || written;
+        written = (await this.#writeCurrent(view, pending, lock, signal)) || written;
       } catch (error) {
         if (!(error instanceof ChangedMeanwhile)) throw error;
       }
@@ -137,14 +134,14 @@ export class InterfacesFile {
   /** Resolves with what `interfaces.new` holds from now on; null when there is none. */
   async #writePending(
     { current, pending }: View,
-    guard: Guard,
+    lock: Flock,
     signal: AbortSignal | undefined,
   ): Promise<Version | null> {
     if (pending?.plan.changed !== true) return pending;
     const bytes = Buffer.from(pending.plan.text, 'latin1');
     const { inode } = await this.#replace(pending.path, bytes, {
       signal,
-      beforeRename: () => this.#checkUnchanged(guard, current, pending),
+      beforeRename: () => this.#checkUnchanged(lock, current, pending),
     });
     if ((await inodeOf(this.#options.path)) === pending.inode) {
       // "Apply" took the file right before our rename, which brought back what is no longer pending.
@@ -157,13 +154,13 @@ export class InterfacesFile {
   async #writeCurrent(
     { current }: View,
     pending: Version | null,
-    guard: Guard,
+    lock: Flock,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
     if (!current.plan.changed) return false;
     const { inode } = await this.#replace(current.path, Buffer.from(current.plan.text, 'latin1'), {
       signal,
-      beforeRename: () => this.#checkUnchanged(guard, current, pending),
+      beforeRename: () => this.#checkUnchanged(lock, current, pending),
     });
     const pendingWent = pending !== null && (await inodeOf(this.#pendingPath)) === null;
     if (pendingWent && (await inodeOf(current.path)) === inode) {
@@ -175,8 +172,8 @@ export class InterfacesFile {
   }
 
   /** Throws `ChangedMeanwhile` when either file is no longer the one that was read, `Busy` when the lock is gone. */
-  async #checkUnchanged(guard: Guard, current: Version, pending: Version | null): Promise<void> {
-    if (guard.lost !== null) throw guard.lost;
+  async #checkUnchanged(lock: Flock, current: Version, pending: Version | null): Promise<void> {
+    await lock.confirm();
     const [currentNow, pendingNow] = await Promise.all([
       readFileAndInode(this.#options.path),
       readFileAndInode(this.#pendingPath),
@@ -188,11 +185,6 @@ export class InterfacesFile {
     const path = join(this.#options.stateDir, 'interfaces.ovs-port-agent.orig');
     if ((await inodeOf(path)) === null) await replaceFile(path, bytes, { signal, mode: 0o600 });
   }
-}
-
-/** What became of the lock while it was thought to be held. */
-interface Guard {
-  lost: Error | null;
 }
 
 /** Leads to another pass, never to a caller. */

@@ -28,9 +28,10 @@ describe('guests beside each other on real devices', function () {
     await mkdir(join(w.folder, 'pve/lxc/301.conf'));
     await w.addDevice('veth302i0');
     await isServed();
-    const { problems } = await w.status();
-    assert.equal(problems.length, 1);
-    assert.match(problems[0]!, /301\.conf.*EISDIR/);
+    await waitFor('the report', async () => {
+      const { problems } = await w.status();
+      return problems.length === 1 && /301\.conf.*EISDIR/.test(problems[0]!);
+    });
   });
 
   it('are served without any hook while another sits behind a firewall that has no bridge, which is named', async () => {

@@ -65,6 +65,25 @@ describe('flock', () => {
     });
   });
 
+  it('confirms that it is held, and says so at once when the holder was killed', async () => {
+    const lock = await acquireFlock(lockFile(), { deadlineMs });
+    await lock.confirm();
+    await lock.confirm();
+    for (const pid of lockerPids(lockFile())) process.kill(pid, 'SIGKILL');
+    await assert.rejects(lock.confirm(), { code: 'Busy', message: /was lost/ });
+    await lock.release();
+  });
+
+  it('does not confirm for a holder that does not answer', async () => {
+    const lock = await acquireFlock(lockFile(), { deadlineMs });
+    const [holder] = lockerPids(lockFile());
+    process.kill(holder!, 'SIGSTOP');
+    await assert.rejects(lock.confirm(), { code: 'Busy', message: /does not answer/ });
+    process.kill(holder!, 'SIGCONT');
+    await lock.confirm();
+    await lock.release();
+  });
+
   it('tells when the holder was killed', async () => {
     const lock = await acquireFlock(lockFile(), { deadlineMs });
     for (const pid of lockerPids(lockFile())) process.kill(pid, 'SIGKILL');

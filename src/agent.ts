@@ -243,7 +243,7 @@ async function openLedger(context: Context, cluster: string): Promise<OpenedLedg
     clock: systemTimers,
   });
   closers.push(async () => {
-    // The last block, so that the next start knows that nothing was left half done.
+    // The last block, so that the next start knows that nothing was left half done or in doubt.
     if (context.isRunning) await recordRun(context, ledger, 'stop');
     await ledger.close();
   });
@@ -318,6 +318,7 @@ function wireEngine(
   });
   closers.push(() => {
     ovsdb.stop();
+    context.isRunning &&= engine.isOutcomeKnown;
   });
   const registry = new ClusterRegistry(config.pve_dir, clusterCodec);
   const guests = new GuestFiles(config.pve_dir, registry, clusterCodec);
@@ -366,6 +367,9 @@ function wireEngine(
   ovsdb.listen({
     onChanges: (changes) => {
       engine.onSwitchChanges(changes);
+    },
+    onLock: (isHeld) => {
+      engine.onSwitchLock(isHeld);
     },
     onState: (problem) => {
       if (problem === null) log('info', `connected to Open vSwitch at ${config.ovsdb}`);

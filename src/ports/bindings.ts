@@ -60,8 +60,10 @@ export class Bindings {
     return this.all().find((binding) => binding.netdev === netdev) ?? null;
   }
 
+  /** A device that was handed over under another name before is that no longer: it has one port. */
   add(binding: Binding): Promise<void> {
-    return this.#replace(new Map([...this.#byPort, [binding.port, binding]]));
+    const others = this.all().filter(({ netdev }) => netdev !== binding.netdev);
+    return this.#replace(new Map([...others, binding].map((each) => [each.port, each])));
   }
 
   remove(port: PortName): Promise<void> {

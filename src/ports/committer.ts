@@ -16,10 +16,10 @@ import { changeDraft } from './record.ts';
 import { mirrorChangeKey } from './mirror-plan.ts';
 import { LedgerGap } from './ledger-gap.ts';
 import type { Change } from './change.ts';
-import { buildTransaction } from './transaction.ts';
+import { buildTransaction, switchLock } from './transaction.ts';
 import type { SeededChange } from './transaction.ts';
 import type { SwitchView } from './switch-view.ts';
-import { landed } from './in-doubt.ts';
+import { blocksLost, transactionLanded } from './in-doubt.ts';
 import { LostReplies } from './lost-replies.ts';
 import type { Operation, OperationResult } from '../ovsdb/wire.ts';
 
@@ -65,13 +65,24 @@ export class Committer {
   readonly #lostReplies: LostReplies;
   #sent: Promise<unknown> = Promise.resolve();
   #running = false;
+  /** Groups whose blocks may be written and whose outcome is not recorded yet. */
+  #open = 0;
+  /** What the last run left in doubt is settled. */
+  #isSettled = false;
+  /** Set while nobody knows what became of a transaction and its callers were told so. */
+  #unknown: AgentError | null = null;
 
   constructor(options: CommitterOptions) {
     this.#options = options;
     this.#lostReplies = new LostReplies({ ...options, send: (operations) => this.#send(operations) });
   }
 
-  /** What is not known by now is said to have failed. */
+  /** There is a change, of this run or the last, of which the ledger does not say yet what became of it. */
+  get isInDoubt(): boolean {
+    return this.#open > 0 || (!this.#isSettled && this.#options.recorder.inDoubt().length > 0);
+  }
+
+  /** What is not known by now stays in doubt: the next run looks for it. */
   stop(): void {
     this.#lostReplies.stop();
   }
@@ -130,6 +141,19 @@ export class Committer {
     }
   }
 
+  /**
+   * Once, before the first change: what the last run wrote ahead and the switch does not have was never done. With the lock
+   * the server is done with what the last run had sent. Rejects when the ledger does not take the block that says so.
+   */
+  async settleInDoubt(): Promise<void> {
+    const { recorder, view, switch: ovs } = this.#options;
+    if (this.#isSettled || ovs.problem !== null || !ovs.lockHeld) return;
+    for (const block of blocksLost(recorder.inDoubt(), view)) {
+      await recorder.abandon(block, 'the switch does not have this change');
+    }
+    this.#isSettled = true;
+  }
+
   async #run(): Promise<void> {
     this.#running = true;
     // What is asked for in this turn of the event loop belongs together.
@@ -168,6 +192,24 @@ export class Committer {
   }
 
   async #record(group: readonly Request[], giveUp: (error: AgentError) => void): Promise<Committed> {
+    this.#requireSwitch();
+    this.#open++;
+    try {
+      return await this.#writeAhead(group, giveUp);
+    } finally {
+      this.#open--;
+    }
+  }
+
+  /** Nothing is written ahead of what cannot be sent, or could hide what became of what was sent before. */
+  #requireSwitch(): void {
+    const { problem, lockHeld } = this.#options.switch;
+    if (problem !== null) throw problem;
+    if (this.#unknown !== null) throw this.#unknown;
+    if (!lockHeld) throw new AgentError('Busy', `another client of Open vSwitch holds the lock ${switchLock}`);
+  }
+
+  async #writeAhead(group: readonly Request[], giveUp: (error: AgentError) => void): Promise<Committed> {
     const { gap } = this;
     const { recorder, host, newTxn, onLedgerGap } = this.#options;
     const txn = newTxn();
@@ -177,6 +219,7 @@ export class Committer {
     );
     const progress = { isWritten: false };
     try {
+      await this.settleInDoubt();
       return await recorder.writeAheadAll(drafts, (blocks) => {
         progress.isWritten = true;
         gap.record(recorder, host).catch((error: unknown) => {
@@ -237,16 +280,13 @@ export class Committer {
   ): Promise<void> {
     const { view, clock } = this.#options;
     const cancel = clock.after(lookDeadlineMs, () => {
-      giveUp(new AgentError('NotApplied', lost.message));
+      this.#unknown = new AgentError('NotApplied', lost.message);
+      giveUp(this.#unknown);
     });
-    try {
-      await this.#lostReplies.known();
-    } catch {
-      throw lost;
-    } finally {
-      cancel();
-    }
-    if (!seeded.every((change) => landed(change, txn, view))) throw lost;
+    await this.#lostReplies.known();
+    cancel();
+    this.#unknown = null;
+    if (!transactionLanded(seeded, txn, view)) throw lost;
   }
 
   #waitUntil(condition: () => boolean, deadlineMs: number, clock: Clock, message: string): Promise<void> {

@@ -9,6 +9,8 @@ import type { AgentError } from '../model/errors.ts';
 /** The switch's database. `transact` as `OvsdbClient.transact` documents it. */
 export interface Switch {
   readonly problem: AgentError | null;
+  /** Whether the server has given the agent's lock to the present connection. */
+  readonly lockHeld: boolean;
   transact(
     operations: readonly Operation[],
     options: { deadlineMs?: number; signal?: AbortSignal | undefined },

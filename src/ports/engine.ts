@@ -30,7 +30,6 @@ import type {
 import { Findings } from './findings.ts';
 import type { FindingEvents } from './findings.ts';
 import { Handover } from './handover.ts';
-import { blockLanded } from './in-doubt.ts';
 import { runPhase } from './lifecycle.ts';
 import { listedPorts, ListingWriter } from './listing.ts';
 import type { ListingOutcome } from './listing.ts';
@@ -111,7 +110,6 @@ export class PortEngine {
   readonly #findings: Findings;
   readonly #managed: ReadonlySet<BridgeName>;
   #lastTrouble: AgentError | null = null;
-  #isSettled = false;
 
   constructor(options: PortEngineOptions) {
     this.#options = options;
@@ -233,7 +231,21 @@ export class PortEngine {
   /** The connection to the switch came or went. */
   onSwitchState(problem: AgentError | null): void {
     this.#committer.onSwitchChanged();
-    if (problem === null) this.#runner.wake('switch connected');
+    if (problem !== null) return;
+    // What was missing before may have come and gone unseen.
+    this.#reconciler.restartPatience();
+    this.#runner.wake('switch connected');
+  }
+
+  /** The lock under which the agent writes came or went. */
+  onSwitchLock(isHeld: boolean): void {
+    this.#committer.onSwitchChanged();
+    if (isHeld) this.#runner.wake('lock granted');
+  }
+
+  /** False while there are blocks in doubt, which the next run has to look for. */
+  get isOutcomeKnown(): boolean {
+    return !this.#committer.isInDoubt;
   }
 
   /** Devices of these names appeared, went or changed. */
@@ -424,7 +436,7 @@ export class PortEngine {
     // Without a switch there is nothing to compare with; its return wakes the runner.
     if (this.#options.switch.problem !== null) return true;
     try {
-      await this.#settleInDoubt();
+      await this.#committer.settleInDoubt();
       await this.#reconciler.pass(scope, { ...reconcileCause, cause: `reconcile: ${cause}` }, patiently);
       // Also without a change: somebody else may have edited the file.
       if (scope === 'all') this.#listing.request();
@@ -449,17 +461,6 @@ export class PortEngine {
       hasPrefix(name, this.#options.includePrefixes) ||
       (row !== null && this.#viewOf(row) !== null)
     );
-  }
-
-  /** Once, before the first pass: what the last run wrote ahead and the switch does not have was never done. */
-  async #settleInDoubt(): Promise<void> {
-    if (this.#isSettled) return;
-    this.#isSettled = true;
-    for (const block of this.#options.recorder.inDoubt()) {
-      if (blockLanded(block, this.#view) === false) {
-        await this.#options.recorder.abandon(block, 'the switch does not have this change');
-      }
-    }
   }
 
   /** Nothing is done before it is known what was handed over: the first call may come as soon as the bus name is taken. */

@@ -11,54 +11,83 @@ import type { SwitchView } from './switch-view.ts';
 import { insertedPortUuid } from './transaction.ts';
 import type { SeededChange } from './transaction.ts';
 
-/** `txn`: the transaction that was sent with the change. */
-export function landed({ change, seed }: SeededChange, txn: string, view: SwitchView): boolean {
+/** `proof`: nothing else can have left it. `fits`: as it should be, whoever did it. */
+type Trace = 'proof' | 'fits' | 'none';
+
+/** Whether the transaction `txn` was carried out. All or none: a proof of one of its changes is one of all of them. */
+export function transactionLanded(changes: readonly SeededChange[], txn: string, view: SwitchView): boolean {
+  const traces = changes.map((change) => traceOfChange(change, txn, view));
+  return traces.includes('proof') || !traces.includes('none');
+}
+
+/** Those blocks of an earlier run whose changes the switch does not have. */
+export function blocksLost(blocks: readonly Block[], view: SwitchView): Block[] {
+  const proven = new Set(
+    blocks.filter((block) => traceOfBlock(block, view) === 'proof').map(({ data }) => data['txn']),
+  );
+  return blocks.filter((block) => traceOfBlock(block, view) === 'none' && !proven.has(block.data['txn']));
+}
+
+function traceOfChange({ change, seed }: SeededChange, txn: string, view: SwitchView): Trace {
   switch (change.kind) {
     case 'attach':
     case 'replace':
-      return view.byUuid(insertedPortUuid(seed)) !== null;
+      return proofIf(view.byUuid(insertedPortUuid(seed)) !== null);
     case 'adopt':
-      return isOf(txn, view.byUuid(change.row.portUuid));
+      return proofIf(isOf(txn, view.byUuid(change.row.portUuid)));
     case 'set': {
       const row = view.byUuid(change.row.portUuid);
-      return isOf(txn, row) || (row !== null && settingsDiffer(change.wanted, row).length === 0);
+      return isOf(txn, row) ? 'proof' : fitsIf(row !== null && settingsDiffer(change.wanted, row).length === 0);
     }
     case 'detach':
-      return view.byUuid(change.row.portUuid) === null;
+      return fitsIf(view.byUuid(change.row.portUuid) === null);
     case 'mirror':
-      return view.mirrorByUuid(insertedMirrorUuid(seed)) !== null;
+      return proofIf(view.mirrorByUuid(insertedMirrorUuid(seed)) !== null);
     case 'set-mirror':
-      return view.mirrorByUuid(change.row.uuid)?.ids.get(markKeys.txn) === txn;
+      return proofIf(view.mirrorByUuid(change.row.uuid)?.ids.get(markKeys.txn) === txn);
     case 'unmirror':
-      return view.mirrorByUuid(change.row.uuid) === null;
+      return fitsIf(view.mirrorByUuid(change.row.uuid) === null);
     default:
       return change satisfies never;
   }
 }
 
 /** The same, from what a block of an earlier run says. null: the block is no change of ports. */
-export function blockLanded({ category, action, data, hash }: Block, view: SwitchView): boolean | null {
+function traceOfBlock({ category, action, data, hash }: Block, view: SwitchView): Trace | null {
   if (typeof data['mirror'] === 'string') {
     const mirror = view.mirrorByUuid(data['mirror']);
-    return action === 'unmirror' ? mirror === null : mirror !== null && mirror.ids.get(markKeys.txn) === data['txn'];
+    return action === 'unmirror'
+      ? fitsIf(mirror === null)
+      : proofIf(mirror !== null && mirror.ids.get(markKeys.txn) === data['txn']);
   }
   const row = typeof data['row'] === 'string' ? view.byUuid(data['row']) : null;
   switch (`${category} ${action}`) {
     case 'port attach':
     case 'port replace':
-      return view.byUuid(insertedPortUuid(hash)) !== null;
+      // Or made without its block, which the ledger had taken without being able to say so.
+      return proofIf(
+        view.byUuid(insertedPortUuid(hash)) !== null || isOf(data['txn'], view.byNetdev(data['netdev'] as string)),
+      );
     case 'port adopt':
-      return isOf(data['txn'], row);
+      return proofIf(isOf(data['txn'], row));
     case 'port set':
     case 'drift repair':
-      return isOf(data['txn'], row) || (row !== null && isAsSaid(data['differences'], row));
+      return isOf(data['txn'], row) ? 'proof' : fitsIf(row !== null && isAsSaid(data['differences'], row));
     case 'port mirror':
-      return view.mirrorByUuid(insertedMirrorUuid(hash)) !== null;
+      return proofIf(view.mirrorByUuid(insertedMirrorUuid(hash)) !== null);
     case 'port detach':
-      return typeof data['row'] === 'string' && row === null;
+      return fitsIf(typeof data['row'] === 'string' && row === null);
     default:
       return null;
   }
+}
+
+function proofIf(isThere: boolean): Trace {
+  return isThere ? 'proof' : 'none';
+}
+
+function fitsIf(isThere: boolean): Trace {
+  return isThere ? 'fits' : 'none';
 }
 
 function isOf(txn: unknown, row: ObservedPort | null): boolean {

@@ -1,16 +1,17 @@
 /**
  * What became of a transaction whose reply was lost. A server that stood still may carry it out long after its sender has
- * given up: only when it has answered something that was asked later does the replica say which (RFC 7047 section 4:
- * requests of one connection are carried out in their order; a new connection begins with all that was committed).
+ * given up, also when that has connected anew meanwhile: what a connection had sent is read before its end is. Only when
+ * the server has answered something that was asked later does the replica say which (RFC 7047 section 4): requests of one
+ * connection are carried out in their order, and the lock of one connection is given to another when the first is over.
  */
-import { AgentError, isRetryable } from '../model/errors.ts';
 import type { Operation } from '../ovsdb/wire.ts';
 import type { Clock, Switch } from './contracts.ts';
+import { switchLock } from './transaction.ts';
 
 /** Between two questions to a server that is connected and does not answer. */
 const askAgainMs = 1000;
-/** Changes nothing, and its answer says that everything before it is done. */
-const question: readonly Operation[] = [{ op: 'comment', comment: 'ovs-port-agent' }];
+/** Changes nothing. That the lock is ours says that everything sent before is done. */
+const question: readonly Operation[] = [{ op: 'assert', lock: switchLock }];
 
 export interface LostRepliesOptions {
   readonly switch: Pick<Switch, 'problem'>;
@@ -22,6 +23,7 @@ export interface LostRepliesOptions {
 export class LostReplies {
   readonly #options: LostRepliesOptions;
   readonly #waiters = new Set<() => void>();
+  readonly #timers = new Set<() => void>();
   #isStopped = false;
 
   constructor(options: LostRepliesOptions) {
@@ -30,44 +32,43 @@ export class LostReplies {
 
   /** The replica changed, or the connection came or went. */
   onSwitchChanged(): void {
-    for (const wake of [...this.#waiters]) wake();
+    if (!this.#isStopped) for (const wake of [...this.#waiters]) wake();
   }
 
-  /** Resolves when the replica tells what became of everything sent so far; rejects with `Unavailable` after `stop`. */
+  /** Resolves when the replica tells what became of everything sent so far; never after `stop`. */
   async known(): Promise<void> {
-    while (!(await this.#isAnswered())) {
-      if (this.#isStopped) throw new AgentError('Unavailable', 'the service is stopping');
-      await this.#nextChange();
-    }
+    while (!(await this.#isAnswered())) await this.#nextChange();
   }
 
-  /** Nobody will know any more. */
+  /** What is not known by now is looked for by the next run. */
   stop(): void {
     this.#isStopped = true;
-    this.onSwitchChanged();
+    for (const cancel of [...this.#timers]) cancel();
   }
 
   async #isAnswered(): Promise<boolean> {
-    if (this.#isStopped || this.#options.switch.problem !== null) return false;
+    if (this.#options.switch.problem !== null) return false;
     try {
       await this.#options.send(question);
       return true;
-    } catch (error) {
-      // A refusal is an answer.
-      return !isRetryable(error);
+    } catch {
+      return false;
     }
   }
 
   #nextChange(): Promise<void> {
     const { clock, switch: ovs } = this.#options;
     return new Promise((resolve) => {
+      if (this.#isStopped) return;
       const wake = (): void => {
         cancel();
+        this.#timers.delete(cancel);
         this.#waiters.delete(wake);
         resolve();
       };
       // While it is not connected, the connection's return is all there is to wait for.
       const cancel = ovs.problem === null ? clock.after(askAgainMs, wake) : (): void => undefined;
+      this.#timers.add(cancel);
       this.#waiters.add(wake);
     });
   }

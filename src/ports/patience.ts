@@ -16,7 +16,7 @@ export class Patience {
       this.#since.set(key, nowMs);
       return false;
     }
-    return nowMs - since >= patienceMs;
+    return nowMs >= since + patienceMs;
   }
 
   /** Somebody is at it: its time starts anew. */
@@ -27,6 +27,11 @@ export class Patience {
   /** These were acted on: should one look wrong again, its time starts anew. */
   forget(keys: Iterable<string>): void {
     for (const key of keys) this.#since.delete(key);
+  }
+
+  /** Nobody has looked for a while: the time of each starts anew. */
+  clear(): void {
+    this.#since.clear();
   }
 
   /** Drops keys that `belongs` claims and that were not reported again: what looked wrong has gone. */

@@ -4,7 +4,7 @@
  */
 import { isRetryable, toAgentError } from '../model/errors.ts';
 import type { AgentError } from '../model/errors.ts';
-import { guestNetdevName, parseGuestNetdev } from '../model/guest.ts';
+import { firewallBridgeName, guestNetdevName, parseGuestNetdev } from '../model/guest.ts';
 import type { Guest } from '../model/guest.ts';
 import type { BridgeName, NetdevName, PortName, Vmid } from '../model/names.ts';
 import { guestPortName } from '../model/naming.ts';
@@ -114,6 +114,8 @@ interface Observation {
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #patience = new Patience();
+  /** What waits because its bridge was made anew: patience for it, but not for the guest's lock. */
+  readonly #swept = new Set<string>();
   readonly #refusals = new Refusals();
   /** Firewall ports outside their bridge. */
   readonly #loose = new Patience();
@@ -224,6 +226,11 @@ export class Reconciler {
     return { committed, made, failed };
   }
 
+  /** The time of whatever waits begins anew. */
+  restartPatience(): void {
+    this.#patience.clear();
+  }
+
   /** When a change that was left alone so far becomes ripe; null when none waits. */
   nextRipeMs(): number | null {
     const times = [this.#patience.nextRipeMs(), this.#loose.nextRipeMs()].filter((time) => time !== null);
@@ -289,13 +296,17 @@ export class Reconciler {
 
   #plan({ wanted, rows, links }: Observation): PortPlan {
     const { view, managed, cluster, drift } = this.#options;
+    const wantedNetdevs = new Set<string>(wanted.map(({ netdev }) => netdev));
     return planPorts({
       wanted,
       rows: rows.flatMap((uuid) => view.byUuid(uuid) ?? []),
       rowOfNetdev: (netdev) => view.byNetdev(netdev),
       isRowNameTaken: (name) => view.hasRowName(name),
       bondOf: (netdev) => view.bondOf(netdev),
-      netdevExists: (row) => netdevsBehind(row).some((name) => links.has(name)),
+      netdevExists: (row) =>
+        netdevsBehind(row).some(
+          (name) => links.has(name) && (wantedNetdevs.has(row.netdev) || !isPluggedOtherwise(name, row, links, view)),
+        ),
       managed,
       bridgeExists: (bridge) => view.bridgeUuid(bridge) !== null,
       cluster: cluster(),
@@ -304,8 +315,9 @@ export class Reconciler {
   }
 
   /**
-   * What may be done now. Marks never wait; a row that Proxmox VE may be about to plug or change waits, unless its bridge
-   * is itself new, and as long as Proxmox VE holds the guest's lock.
+   * What may be done now. Marks never wait; a row that Proxmox VE may be about to plug or change waits, and as long as
+   * Proxmox VE holds the guest's lock. On a bridge that is itself new it waits only when the lock is held, and then for
+   * patience alone.
    */
   async #ripen(changes: readonly PortChange[], scope: Scope, urgency: Urgency): Promise<Set<string>> {
     const nowMs = this.#options.clock.nowMs();
@@ -315,14 +327,21 @@ export class Reconciler {
     for (const change of changes) {
       if (!urgency.isAsked && this.#refusals.reasonAgainst(change, this.#options.view.generation) !== null) continue;
       const key = patienceKey(change);
-      if (change.kind === 'adopt' || urgency[change.kind] || isAtOnce(change, freshBridges)) {
+      if (change.kind === 'adopt' || urgency[change.kind] || isNobodyElses(change)) {
         ripe.add(key);
         continue;
       }
       reported.add(key);
-      if (!this.#patience.isRipe(key, nowMs)) continue;
-      if (await this.#isProxmoxAtWork(change)) this.#patience.postpone(key, nowMs);
-      else ripe.add(key);
+      const isRipe = this.#patience.isRipe(key, nowMs);
+      const isOnFreshBridge = change.kind === 'attach' && freshBridges.has(change.wanted.bridge);
+      if (isOnFreshBridge) this.#swept.add(key);
+      if (!isRipe && !isOnFreshBridge) continue;
+      // A plug of Proxmox VE that is under way is let through; for a task of minutes no guest stays without its port.
+      if (!(await this.#isProxmoxAtWork(change)) || (isRipe && this.#swept.has(key))) ripe.add(key);
+      else if (isRipe) this.#patience.postpone(key, nowMs);
+    }
+    for (const key of this.#swept) {
+      if (!reported.has(key) && (scope === 'all' || belongsTo(scope, key))) this.#swept.delete(key);
     }
     this.#patience.retain(reported, (key) => scope === 'all' || belongsTo(scope, key));
     return ripe;
@@ -463,13 +482,9 @@ function patienceKey(change: PortChange): string {
   return `${change.kind} ${change.kind === 'detach' ? change.row.netdev : change.wanted.netdev}`;
 }
 
-/** Devices that Proxmox VE does not plug, and everything on a bridge that has just been made anew. */
-function isAtOnce(change: PortChange, freshBridges: ReadonlySet<string>): boolean {
-  if (change.kind === 'detach') return false;
-  return (
-    parseGuestNetdev(change.wanted.netdev) === null ||
-    (change.kind === 'attach' && freshBridges.has(change.wanted.bridge))
-  );
+/** The plug or the repair of a device that Proxmox VE does not plug. */
+function isNobodyElses(change: PortChange): boolean {
+  return change.kind !== 'detach' && parseGuestNetdev(change.wanted.netdev) === null;
 }
 
 /** The netdevs whose existence keeps a row: for the firewall's internal port, the guest's own device behind it. */
@@ -477,6 +492,23 @@ function netdevsBehind(row: ObservedPort): string[] {
   const guest = parseGuestNetdev(row.netdev);
   if (guest?.kind !== 'fwln') return [row.netdev];
   return (['lxc', 'qemu'] as const).map((kind) => guestNetdevName({ kind, vmid: guest.vmid }, guest.index, false));
+}
+
+/**
+ * A nic whose firewall was switched on or off while nobody took its old row away: its netdev is in its firewall bridge,
+ * where that row would let it bypass the firewall, or it is plugged itself, and the firewall port leads nowhere.
+ */
+function isPluggedOtherwise(
+  netdev: string,
+  row: ObservedPort,
+  links: ReadonlyMap<string, Link>,
+  view: SwitchView,
+): boolean {
+  const guest = parseGuestNetdev(netdev);
+  if (guest === null) return false;
+  return netdev === row.netdev
+    ? links.get(netdev)?.master === firewallBridgeName(guest.vmid, guest.index)
+    : view.byNetdev(netdev) !== null;
 }
 
 function belongsTo(scope: ReadonlySet<Vmid>, key: string): boolean {

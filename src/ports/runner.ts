@@ -95,7 +95,7 @@ export class Runner {
   }
 
   #isAllDue(): boolean {
-    return this.#all !== null && this.#options.clock.nowMs() - this.#lastAllMs >= this.#options.debounceMs;
+    return this.#all !== null && this.#options.clock.nowMs() >= this.#lastAllMs + this.#options.debounceMs;
   }
 
   #isTouchedDue(): boolean {

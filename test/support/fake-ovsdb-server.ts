@@ -61,6 +61,7 @@ class FakeConnection {
   readonly #end: () => void;
   readonly #stream = new JsonStream();
   #bytesLeft: number;
+  #isCut = false;
   sentBytes = 0;
   /** What it monitors: columns by table. */
   monitor: { readonly id: unknown; readonly tables: ReadonlyMap<string, readonly string[]> } | null = null;
@@ -79,11 +80,22 @@ class FakeConnection {
 
   /** Closes the connection in the middle when the server was told to cut it there. */
   sendBytes(bytes: Uint8Array): void {
+    if (this.#isCut) return;
     const part = bytes.subarray(0, this.#bytesLeft);
     this.#bytesLeft -= part.length;
     this.sentBytes += part.length;
     this.#write(part);
-    if (this.#bytesLeft === 0) this.close();
+    if (this.#bytesLeft > 0) return;
+    this.#isCut = true;
+    // What the server is doing it does for all its clients before it looks after one that is gone.
+    queueMicrotask(() => {
+      this.close();
+    });
+  }
+
+  /** Closes the connection once so many more bytes are sent. */
+  cutAfter(bytes: number): void {
+    this.#bytesLeft = bytes;
   }
 
   close(): void {
@@ -317,7 +329,7 @@ export class FakeOvsdbServer {
 
   /** The update goes out before the reply, as ovsdb-server sends it. */
   #tell(before: Contents, after: Contents): void {
-    for (const connection of this.connections) {
+    for (const connection of [...this.connections]) {
       if (connection.monitor === null) continue;
       const updates = this.#updates(connection.monitor.tables, before, after, false);
       if (updates !== null) connection.send(this.#notification(connection.monitor.id, updates));

@@ -99,8 +99,9 @@ export class MemoryDatabase {
     try {
       const after = transaction.finish();
       const before = this.#contents;
+      if (isSame(before, after)) return results;
       this.#contents = after;
-      if (!isSame(before, after)) this.#options.onCommit?.(before, after);
+      this.#options.onCommit?.(before, after);
       return results;
     } catch (thrown) {
       return [...results, refusalOf(thrown)];

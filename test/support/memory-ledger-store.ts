@@ -25,7 +25,15 @@ export class MemoryLedgerStore implements LedgerStore {
   #closed = false;
   #busy: string | null = null;
 
-  constructor(disk: Uint8Array = Buffer.alloc(0), sides: Iterable<readonly [string, Buffer]> = []) {
+  readonly #turn: () => Promise<void>;
+
+  /** `turn` is how long the disk takes. */
+  constructor(
+    disk: Uint8Array = Buffer.alloc(0),
+    sides: Iterable<readonly [string, Buffer]> = [],
+    turn: () => Promise<void> = laterThanMicrotasks,
+  ) {
+    this.#turn = turn;
     this.disk = Buffer.from(disk);
     this.sides = new Map(sides);
     this.#size = this.disk.length;
@@ -131,7 +139,7 @@ export class MemoryLedgerStore implements LedgerStore {
     codeWhenMissing: 'Tampered' | 'NotFound',
   ): AsyncGenerator<Uint8Array, void, undefined> {
     for (let offset = from; ; offset += this.chunkBytes) {
-      await turn();
+      await this.#turn();
       const file = bytes();
       if (file === null) throw new AgentError(codeWhenMissing, 'it is not there');
       const chunk = Buffer.from(file.subarray(offset, Math.min(offset + this.chunkBytes, to)));
@@ -147,7 +155,7 @@ export class MemoryLedgerStore implements LedgerStore {
     if (this.#busy !== null) throw new Error(`misuse: ${call} while ${this.#busy} runs`);
     this.#busy = call;
     try {
-      await turn();
+      await this.#turn();
       return act();
     } finally {
       this.#busy = null;
@@ -156,6 +164,6 @@ export class MemoryLedgerStore implements LedgerStore {
 }
 
 /** Real disks answer later than any microtask. */
-function turn(): Promise<void> {
+function laterThanMicrotasks(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

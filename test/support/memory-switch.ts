@@ -45,6 +45,7 @@ const root = '00000000-0000-4000-8000-000000000000';
 
 export class MemorySwitch {
   problem: AgentError | null = null;
+  lockHeld = true;
   /** Taken one by one by the transactions to come. */
   readonly faults: (SwitchFault | null)[] = [];
   /** Every transaction that arrived. */

@@ -7,6 +7,7 @@ import { Committer } from '../../src/ports/committer.ts';
 import type { Committed } from '../../src/ports/committer.ts';
 import type { Change } from '../../src/ports/change.ts';
 import type { PortChange } from '../../src/ports/plan.ts';
+import { changeDraft } from '../../src/ports/record.ts';
 import { SwitchView } from '../../src/ports/switch-view.ts';
 import { FakeClock, settled } from '../support/fake-clock.ts';
 import { openLedger } from '../support/ledger-fixtures.ts';
@@ -163,11 +164,37 @@ describe('the committer', () => {
     assert.deepEqual(ovs.portRows(), ['veth101i0']);
   });
 
-  it('says Unavailable at once when the switch is not there, and records that nothing was done', async () => {
+  it('says at once when the switch is not there or another has the lock, and writes nothing ahead', async () => {
     const { ovs, committer, blocks } = await start();
+    ovs.lockHeld = false;
+    await assert.rejects(committer.commit([attach(100)], cause), refusedWith('Busy', 'holds the lock ovs_port_agent'));
     ovs.problem = new AgentError('Unavailable', 'Open vSwitch is not connected');
     await assert.rejects(committer.commit([attach(100)], cause), refusedWith('Unavailable', 'not connected'));
-    assert.equal((await blocks()).length, 2);
+    assert.deepEqual([await blocks(), ovs.transactions, committer.isInDoubt], [[], [], false]);
+  });
+
+  it('settles what the last run left in doubt before its first change, as soon as it has the lock', async () => {
+    const store = new MemoryLedgerStore();
+    void (await openLedger(store)).writeAhead(
+      changeDraft(attach(100), cause, 'pve1', 'old'),
+      () => new Promise(() => 0),
+    );
+    await turns();
+    const next = store.restarted();
+    const ledger = await openLedger(next);
+    const { ovs, committer } = await start({ recorder: ledger });
+    const written = async (): Promise<string[]> =>
+      (await ledger.query({ order: 'oldest' })).map(({ action, data }) => `${action} ${data['port'] as string}`);
+    ovs.lockHeld = false;
+    await committer.settleInDoubt();
+    assert.deepEqual([await written(), committer.isInDoubt], [['attach vi100'], true]);
+    ovs.lockHeld = true;
+    next.faults.push('full');
+    await assert.rejects(committer.settleInDoubt(), refusedWith('Unavailable', 'no space'));
+    assert.equal(committer.isInDoubt, true);
+    await committer.commit([attach(101)], cause);
+    assert.deepEqual(await written(), ['attach vi100', 'abandoned vi100', 'attach vi101']);
+    assert.equal(committer.isInDoubt, false);
   });
 
   it('gives every caller its own outcome, whatever is asked together and whatever fails', async () => {
@@ -224,12 +251,38 @@ describe('the committer', () => {
       assert.deepEqual(await blocks(), ['attach vi100'], 'nobody knows yet');
       ovs.transact = transact;
       for (const go of waiting) await go();
+      await clock.advance(1000);
       await turns();
       assert.deepEqual([await blocks(), ovs.portRows()], [['attach vi100'], ['veth100i0']]);
       assert.deepEqual(clock.pendingMs, []);
     });
 
-    it('says that it failed when the switch goes on without having got it, or nobody can wait any longer', async () => {
+    it('believes it only with the lock: without, the server may not be done with the old connection', async () => {
+      const { ovs, clock, committer, blocks } = await start();
+      const transact = ovs.transact.bind(ovs);
+      ovs.transact = (operations) => {
+        if (operations.length > 1) ovs.lockHeld = false;
+        return ovs.lockHeld
+          ? transact(operations)
+          : Promise.reject(new AgentError(operations.length > 1 ? 'Timeout' : 'Busy', 'no reply'));
+      };
+      const refused = assert.rejects(committer.commit([attach(100)], cause), refusedWith('NotApplied', 'no reply'));
+      await turns();
+      await clock.advance(3000);
+      await refused;
+      assert.deepEqual([await blocks(), committer.isInDoubt], [['attach vi100'], true]);
+      ovs.lockHeld = true;
+      const another = committer.commit([attach(101)], cause);
+      await assert.rejects(another, refusedWith('NotApplied'), 'nothing is sent before it is known');
+      committer.onSwitchChanged();
+      await turns();
+      assert.deepEqual([await blocks(), committer.isInDoubt], [['attach vi100', 'failed vi100'], false]);
+      ovs.transact = transact;
+      await committer.commit([attach(101)], cause);
+      assert.deepEqual(ovs.portRows(), ['veth101i0']);
+    });
+
+    it('says that it failed when the switch goes on without it, and leaves it in doubt when nobody can wait', async () => {
       for (const isStopped of [false, true]) {
         const { ovs, clock, committer, blocks } = await start();
         const transact = ovs.transact.bind(ovs);
@@ -243,7 +296,8 @@ describe('the committer', () => {
         else ovs.transact = transact;
         await clock.advance(1000);
         await turns();
-        assert.deepEqual(await blocks(), ['attach vi100', 'failed vi100']);
+        assert.deepEqual(await blocks(), isStopped ? ['attach vi100'] : ['attach vi100', 'failed vi100']);
+        assert.equal(committer.isInDoubt, isStopped);
         assert.deepEqual(clock.pendingMs, []);
       }
     });
@@ -292,6 +346,16 @@ describe('the committer', () => {
       assert.deepEqual(clock.pendingMs, [], 'no timer is left');
 
       ovs.problem = null;
+      ovs.transact = original;
+      committer.onSwitchChanged();
+      await turns();
+      ovs.transact = async (operations) => {
+        try {
+          return await original(operations);
+        } finally {
+          ovs.problem = new AgentError('Unavailable', 'the connection is gone');
+        }
+      };
       ovs.faults.push('landed');
       const found = committer.commit([attach(101)], cause);
       await turns();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Block } from '../../src/ledger/block.ts';
 import { Committer } from '../../src/ports/committer.ts';
-import { blockLanded } from '../../src/ports/in-doubt.ts';
+import { blocksLost, transactionLanded } from '../../src/ports/in-doubt.ts';
 import type { PortChange } from '../../src/ports/plan.ts';
 import { settingsDiffer } from '../../src/ports/settings.ts';
 import { SwitchView } from '../../src/ports/switch-view.ts';
@@ -81,7 +81,7 @@ describe('a block in doubt', () => {
       for (const when of ['before', 'after'] as const) {
         const world = new World();
         const block = await world.dieDuring(world.change(kind), when);
-        assert.equal(blockLanded(block, world.view), when === 'after', when);
+        assert.deepEqual(blocksLost([block], world.view), when === 'after' ? [] : [block], when);
       }
     });
   }
@@ -91,7 +91,7 @@ describe('a block in doubt', () => {
       const world = new World();
       const block = await world.dieDuring(world.change(kind), 'after');
       world.ovs.edit('veth100i0', { tag: 30 });
-      assert.equal(blockLanded(block, world.view), true);
+      assert.deepEqual(blocksLost([block], world.view), []);
     }
   });
 
@@ -99,9 +99,9 @@ describe('a block in doubt', () => {
     const world = new World();
     const block = await world.dieDuring(world.change('set'), 'after');
     world.ovs.wipeMarks('veth100i0');
-    assert.equal(blockLanded(block, world.view), true);
+    assert.deepEqual(blocksLost([block], world.view), []);
     world.ovs.edit('veth100i0', { tag: 30 });
-    assert.equal(blockLanded(block, world.view), false);
+    assert.deepEqual(blocksLost([block], world.view), [block]);
   });
 
   it('of a row that is gone was not done, as far as anybody can see', async () => {
@@ -109,20 +109,47 @@ describe('a block in doubt', () => {
       const world = new World();
       const block = await world.dieDuring(world.change(kind), 'after');
       world.ovs.unplug('veth100i0');
-      assert.equal(blockLanded(block, world.view), false);
+      assert.deepEqual(blocksLost([block], world.view), [block]);
     }
+  });
+
+  it('is done when another of its transaction is, and when its change was made without it', async () => {
+    const world = new World();
+    const block = await world.dieDuring(world.change('adopt'), 'after');
+    const other = { ...block, data: { ...block.data, row: 'another, gone since' } };
+    assert.deepEqual(blocksLost([other, block], world.view), []);
+    assert.deepEqual(blocksLost([{ ...other, data: { ...other.data, txn: 'txn9' } }, block], world.view).length, 1);
+    const attached = new World();
+    const unacknowledged = await attached.dieDuring(attached.change('attach'), 'after');
+    assert.deepEqual(blocksLost([{ ...unacknowledged, hash: 'of a block that was cut off' }], attached.view), []);
   });
 
   it('of anything but ports is nobody’s here', async () => {
     const world = new World();
     const block = await world.dieDuring(world.change('attach'), 'before');
     for (const other of [{ category: 'guest' }, { action: 'failed' }, { category: 'drift', action: 'report' }]) {
-      assert.equal(blockLanded({ ...block, ...other }, world.view), null);
+      assert.deepEqual(blocksLost([{ ...block, ...other }], world.view), []);
     }
   });
 });
 
 describe('a change whose reply was lost', () => {
+  it('was made when a proof of any change of its transaction is there', () => {
+    const world = new World();
+    const uuids = ['veth100i0', 'veth101i0'].map((row) =>
+      world.ovs.plug({ bridge: 'ovsbr0', row, ...(row === 'veth100i0' ? { portIds: { txn: 'txn1' } } : {}) }),
+    );
+    const changes = uuids.map((uuid, index) => ({
+      change: { kind: 'adopt', wanted: wantedOf(100 + index), row: world.view.byUuid(uuid)! } as const,
+      seed: '',
+    }));
+    const gone = { change: { kind: 'detach', port: null, row: { ...changes[0]!.change.row, portUuid: 'gone' } } as const, seed: '' }; // prettier-ignore
+    assert.equal(transactionLanded(changes, 'txn1', world.view), true);
+    assert.equal(transactionLanded(changes, 'txn2', world.view), false);
+    assert.equal(transactionLanded([gone], 'txn2', world.view), true, 'nobody knows better');
+    assert.equal(transactionLanded([gone, ...changes], 'txn2', world.view), false);
+  });
+
   it('that adopts only for the marks of the Interface is not taken for made when it was not', async () => {
     const world = new World();
     const { row } = world.change('adopt') as PortChange & { kind: 'adopt' };

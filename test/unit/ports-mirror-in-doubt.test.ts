@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Block } from '../../src/ledger/block.ts';
 import { parsePortName } from '../../src/model/names.ts';
 import type { ReplicaReader } from '../../src/ovsdb/replica.ts';
-import { blockLanded, landed } from '../../src/ports/in-doubt.ts';
+import { blocksLost, transactionLanded } from '../../src/ports/in-doubt.ts';
 import { mirrorName } from '../../src/ports/mirror-marks.ts';
 import type { ObservedMirror } from '../../src/model/mirror.ts';
 import type { MirrorChange } from '../../src/ports/mirror-plan.ts';
@@ -57,8 +57,8 @@ describe('a change of a mirror whose reply was lost, or that a crash left in dou
         [done, true],
         [open, false],
       ] as const) {
-        assert.equal(landed({ change, seed: 'seed' }, 'txn1', view), expected);
-        assert.equal(blockLanded(block, view), expected);
+        assert.equal(transactionLanded([{ change, seed: 'seed' }], 'txn1', view), expected);
+        assert.deepEqual(blocksLost([block], view), expected ? [] : [block]);
       }
     });
   }

@@ -6,10 +6,12 @@ usage() {
     cat <<'HELP'
 Usage: scripts/test.sh [TIER ...]
 
-Runs the tiers named, or all: check unit switch bus netns node.
+Runs the tiers named, or all: check unit sim switch bus netns node.
 
   check    types, lint, layers, unused code, shell scripts
   unit     codecs, parsers and planners; nothing outside this process
+  sim      thousands of histories of a host in memory, and faults that they have to find;
+           SIMULATOR_HISTORIES and SIMULATOR_SEED say how many and from which on
   switch   a private ovsdb-server and ovs-vswitchd
   bus      a private dbus-daemon with busctl, gdbus, dbus-send and python-dbus
   netns    network namespaces and the userspace datapath: packets flow
@@ -27,9 +29,9 @@ HELP
 
 case ${1-} in -h | --help) usage; exit 0 ;; esac
 for tier in "$@"; do
-    case $tier in check | unit | switch | bus | netns | node) ;; *) usage >&2; exit 64 ;; esac
+    case $tier in check | unit | sim | switch | bus | netns | node) ;; *) usage >&2; exit 64 ;; esac
 done
-[ $# -gt 0 ] || set -- check unit switch bus netns node
+[ $# -gt 0 ] || set -- check unit sim switch bus netns node
 
 cd "$(dirname "$0")/.." || exit 1
 . scripts/prerequisites.sh

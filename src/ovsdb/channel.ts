@@ -7,6 +7,7 @@ export interface Channel {
 }
 
 export interface ChannelEvents {
+  /** The bytes are the channel's again afterwards: what is needed longer is copied. */
   onData(chunk: Uint8Array): void;
   /** Comes once, whoever closed the channel, and nothing comes after it. */
   onClose(reason: Error | null): void;

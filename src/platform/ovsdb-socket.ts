@@ -19,6 +19,9 @@ export interface TlsFiles {
 /** What a server that does not read may leave with us. The largest transaction, of 1,000 ports, has about 1 MB. */
 const unsentBytesMax = 64 * 1024 * 1024;
 
+/** Bytes that one read takes at most, as much as Node.js reads by itself. */
+const readBytesMax = 64 * 1024;
+
 /** The files that the configuration names; undefined when it names none. Throws `InvalidArgument` when one is missing. */
 export function ovsdbTlsFiles(config: {
   readonly ovsdb_key?: string | undefined;
@@ -39,21 +42,31 @@ export function ovsdbRemotes(endpoints: string, tls?: TlsFiles): Remote[] {
 /** One endpoint: `unix:PATH`, `tcp:HOST[:PORT]`, `ssl:HOST[:PORT]`. Throws `InvalidArgument` for anything else. */
 export function ovsdbDialer(text: string, tls?: TlsFiles): Dial {
   const endpoint = parseEndpoint(text);
-  if (endpoint.kind !== 'ssl') return (events, signal) => join(connectPlain(endpoint), 'connect', events, signal);
+  if (endpoint.kind !== 'ssl')
+    return (events, signal) => join(connectPlain(endpoint, events), 'connect', events, signal);
   if (tls === undefined) {
     throw new AgentError('InvalidArgument', `"${text}" needs ovsdb_key, ovsdb_certificate and ovsdb_ca`);
   }
-  return async (events, signal) => join(await connectSecurely(endpoint, tls), 'secureConnect', events, signal);
+  return async (events, signal) => join(await connectSecurely(endpoint, tls, events), 'secureConnect', events, signal);
 }
 
-function connectPlain(endpoint: Endpoint): Socket {
-  if (endpoint.kind === 'unix') return createConnection({ path: endpoint.path });
-  return createConnection({ host: endpoint.host, port: endpoint.port, noDelay: true });
+function connectPlain(endpoint: Endpoint, events: ChannelEvents): Socket {
+  // Without the stream's own reading, which costs every message a buffer of its own and a turn through its queue.
+  const onread = {
+    buffer: Buffer.allocUnsafeSlow(readBytesMax),
+    callback: (bytes: number, buffer: Uint8Array) => {
+      events.onData(buffer.subarray(0, bytes));
+      return true;
+    },
+  };
+  if (endpoint.kind === 'unix') return createConnection({ path: endpoint.path, onread });
+  return createConnection({ host: endpoint.host, port: endpoint.port, noDelay: true, onread });
 }
 
 async function connectSecurely(
   { host, port }: { host: string; port: number },
   { key, certificate, ca }: TlsFiles,
+  events: ChannelEvents,
 ): Promise<Socket> {
   const read = async (path: string): Promise<Buffer> => {
     try {
@@ -72,6 +85,9 @@ async function connectSecurely(
     minVersion: 'TLSv1.2',
     // A name is asked for, an address is not (RFC 6066 section 3); the certificate must name either.
     servername: isIP(host) === 0 ? host : '',
+  });
+  socket.on('data', (chunk: Buffer) => {
+    events.onData(chunk);
   });
   return socket.setNoDelay(true);
 }
@@ -102,9 +118,6 @@ function join(
           }
         },
       });
-    });
-    socket.on('data', (chunk: Buffer) => {
-      events.onData(chunk);
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
       failure = new AgentError('Unavailable', reasons[error.code ?? ''] ?? error.message, { cause: error });

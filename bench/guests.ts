@@ -1,5 +1,5 @@
 /** Containers as Proxmox VE's files and the kernel show them: a configuration and a veth device each. */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import type { Later } from './cleanup.ts';
@@ -7,6 +7,7 @@ import { enter } from './network-namespace.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
 
 export const bridge = 'ovsbr0';
+const node = 'bench';
 export const vlanTag = 10;
 export const bridgeMtu = 1500;
 /** Mark of the devices made here, among those of the network namespace. */
@@ -21,17 +22,43 @@ export function vmidsFrom(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => first + index);
 }
 
-/** The folders of `/etc/pve` that hold guests. */
+/** The folders of `/etc/pve` that hold guests, and the files that tell what changed there, as on every Proxmox VE node. */
 export async function makePveFolders(pveDir: string): Promise<void> {
   for (const folder of ['lxc', 'qemu-server']) await mkdir(join(pveDir, folder), { recursive: true });
+  await writeFile(join(pveDir, '.members'), JSON.stringify({ nodename: node, version: 0 }));
+  await writeRegistry(pveDir, { version: 1, ids: {} });
 }
 
 export async function writeConfigurations(pveDir: string, vmids: readonly number[]): Promise<void> {
   await Promise.all(vmids.map((vmid) => writeFile(configurationPath(pveDir, vmid), configuration(vmid))));
+  await changeRegistry(pveDir, (ids, version) => {
+    for (const vmid of vmids) ids[vmid] = { node, type: 'lxc', version };
+  });
 }
 
 export async function removeConfigurations(pveDir: string, vmids: readonly number[]): Promise<void> {
   await Promise.all(vmids.map((vmid) => rm(configurationPath(pveDir, vmid))));
+  await changeRegistry(pveDir, (ids) => {
+    for (const vmid of vmids) Reflect.deleteProperty(ids, vmid);
+  });
+}
+
+interface GuestList {
+  readonly version: number;
+  readonly ids: Record<number, { node: string; type: 'lxc'; version: number }>;
+}
+
+async function changeRegistry(pveDir: string, change: (ids: GuestList['ids'], version: number) => void): Promise<void> {
+  const { version, ids } = JSON.parse(await readFile(join(pveDir, '.vmlist'), 'utf8')) as GuestList;
+  change(ids, version + 1);
+  await writeRegistry(pveDir, { version: version + 1, ids });
+}
+
+/** `.version` last: until it says so, nothing changed. */
+async function writeRegistry(pveDir: string, list: GuestList): Promise<void> {
+  await writeFile(join(pveDir, '.vmlist'), JSON.stringify(list));
+  const version = { starttime: 1_700_000_000, clinfo: 1, vmlist: list.version };
+  await writeFile(join(pveDir, '.version'), JSON.stringify(version));
 }
 
 /**

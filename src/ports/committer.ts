@@ -159,11 +159,26 @@ export class Committer {
     // What is asked for in this turn of the event loop belongs together.
     await Promise.resolve();
     while (this.#queue.length > 0) {
-      const group = this.#queue;
+      const group = this.#queue.filter((request) => !this.#isOutdated(request));
       this.#queue = [];
-      await this.#commitGroup(group);
+      if (group.length > 0) await this.#commitGroup(group);
     }
     this.#running = false;
+  }
+
+  /**
+   * What the transaction before, or Proxmox VE meanwhile, has made impossible is rejected as the switch would do it, without
+   * blocks that say only this.
+   */
+  #isOutdated(request: Request): boolean {
+    const { view } = this.#options;
+    for (const change of request.changes) {
+      const why = whyOutdated(change, view);
+      if (why === null) continue;
+      request.reject(new AgentError('Conflict', why));
+      return true;
+    }
+    return false;
   }
 
   async #commitGroup(group: readonly Request[]): Promise<void> {
@@ -307,6 +322,26 @@ export class Committer {
       });
       this.#appliedWaiters.add(check);
     });
+  }
+}
+
+function whyOutdated(change: Change, view: SwitchView): string | null {
+  switch (change.kind) {
+    case 'attach': {
+      const row = view.byNetdev(change.wanted.netdev);
+      return row === null ? null : `${change.wanted.netdev} was plugged meanwhile, as ${row.rowName} on ${row.bridge}`;
+    }
+    case 'adopt':
+    case 'replace':
+    case 'set':
+    case 'detach': {
+      const { portUuid, rowName } = change.row;
+      return view.byUuid(portUuid) === null ? `the row ${rowName} was taken away meanwhile` : null;
+    }
+    case 'mirror':
+    case 'set-mirror':
+    case 'unmirror':
+      return null;
   }
 }
 

@@ -145,6 +145,7 @@ export class Handover {
     if (other !== null && other.netdev !== netdev) {
       throw new AgentError('Conflict', `the name ${port} is kept for ${other.netdev}; \`del-port ${port}\` frees it`);
     }
+    const before = bindings.byNetdev(netdev);
     // Durable before the switch is told, so that a wiped database or a crash cannot forget the device.
     await bindings.add(binding);
     try {
@@ -155,7 +156,7 @@ export class Handover {
       const committed = await committer.commit(changes, cause);
       await committer.waitApplied(committed, appliedDeadlineMs);
     } catch (error) {
-      await this.#takeBack(binding);
+      await this.#takeBack(binding, before);
       throw error;
     }
     const device = deviceName(binding, namingMode);
@@ -201,11 +202,17 @@ export class Handover {
     return done;
   }
 
-  /** After a refused attach. A port that was committed but not applied stays: it is there. */
-  async #takeBack(binding: Binding): Promise<void> {
+  /** After a refused attach: what was handed over before stays so. A port that was committed but not applied is there. */
+  async #takeBack(binding: Binding, before: Binding | null): Promise<void> {
     const { view, bindings, namingMode } = this.#options;
     const { netdev, port } = binding;
-    if (view.byNetdev(deviceName(binding, namingMode)) !== null || bindings.byPort(port)?.netdev !== netdev) return;
+    if (bindings.byPort(port)?.netdev !== netdev) return;
+    const row = view.byNetdev(deviceName(binding, namingMode));
+    if (row !== null && isOurs(row) && portNameOfRow(row) === port) return;
+    if (before !== null) {
+      await bindings.add(before);
+      return;
+    }
     await bindings.remove(port);
     await this.#giveBack(port);
   }

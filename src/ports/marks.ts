@@ -47,7 +47,8 @@ export function interfaceMarks(wanted: WantedPort, cluster: string): Marks {
 
 /** Whether every mark stands as it should; keys of others do not matter. */
 export function carries(ids: ReadonlyMap<string, string>, marks: Marks): boolean {
-  return [...marks].every(([key, value]) => ids.get(key) === value);
+  for (const [key, value] of marks) if (ids.get(key) !== value) return false;
+  return true;
 }
 
 export function isOurs(row: ObservedPort): boolean {

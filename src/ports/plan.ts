@@ -77,27 +77,24 @@ export function planPorts(input: PlanInput): PortPlan {
   const stale = input.rows.filter((row) => isStale(row, input));
   const taken = new Set<string>();
   for (const wanted of input.wanted) {
+    const row = input.rowOfNetdev(wanted.netdev);
     const outcome = taken.has(wanted.port)
       ? `the name ${wanted.port} is wanted twice`
-      : planWanted(wanted, input, stale);
+      : row === null
+        ? planMissing(wanted, input, stale)
+        : planPresent(wanted, row, input, stale);
     taken.add(wanted.port);
     if (typeof outcome === 'string') problems.push({ port: wanted.port, problem: outcome });
     else if (outcome !== null) changes.push(outcome);
-    if (typeof outcome === 'string' || outcome?.kind === 'replace') continue;
-    planSettings(wanted, input, { changes, problems, drift });
-    const row = input.rowOfNetdev(wanted.netdev);
-    if (row !== null && row.rowName !== wanted.rowName) problems.push({ port: wanted.port, problem: keepsName(row) });
+    if (row === null || typeof outcome === 'string' || outcome?.kind === 'replace') continue;
+    planSettings(wanted, row, input, { changes, problems, drift });
+    if (row.rowName !== wanted.rowName) problems.push({ port: wanted.port, problem: keepsName(row) });
   }
   for (const row of stale) changes.push({ kind: 'detach', port: portNameOfRow(row), row });
   return { changes, problems, drift };
 }
 
-/** The change, null when all is well, or the problem. */
-function planWanted(wanted: WantedPort, input: PlanInput, stale: readonly ObservedPort[]): PortChange | string | null {
-  const row = input.rowOfNetdev(wanted.netdev);
-  return row === null ? planMissing(wanted, input, stale) : planPresent(wanted, row, input, stale);
-}
-
+/** The change or the problem. */
 function planMissing(wanted: WantedPort, input: PlanInput, stale: readonly ObservedPort[]): PortChange | string {
   const bond = input.bondOf(wanted.netdev);
   if (bond !== null) return `${wanted.netdev} is plugged as a member of ${bond}, which is not ours`;
@@ -110,6 +107,7 @@ function planMissing(wanted: WantedPort, input: PlanInput, stale: readonly Obser
   return { kind: 'attach', wanted, after: holders.map(({ portUuid }) => portUuid) };
 }
 
+/** The change, null when all is well, or the problem. */
 function planPresent(
   wanted: WantedPort,
   row: ObservedPort,
@@ -150,12 +148,12 @@ function rowTaken(wanted: WantedPort): string {
 /** Whatever becomes of the marks, the columns of a row that is there. */
 function planSettings(
   wanted: WantedPort,
+  row: ObservedPort,
   input: PlanInput,
   plan: { changes: PortChange[]; problems: { port: PortName; problem: string }[]; drift: Drift[] },
 ): void {
-  const row = input.rowOfNetdev(wanted.netdev);
-  const differences = row === null ? [] : settingsDiffer(wanted, row);
-  if (row === null || differences.length === 0) return;
+  const differences = settingsDiffer(wanted, row);
+  if (differences.length === 0) return;
   const found = { wanted, row, differences };
   if (!isSetByUs(row)) {
     // Proxmox VE's own settings, perhaps about to change: said, never touched.

@@ -11,7 +11,7 @@ import { guestPortName } from '../model/naming.ts';
 import type { NamingMode } from '../model/naming.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
 import { wantedOfBinding } from './bindings.ts';
-import type { Bindings } from './bindings.ts';
+import type { Binding, Bindings } from './bindings.ts';
 import { candidatePorts } from './candidates.ts';
 import type { CandidateOptions } from './candidates.ts';
 import type { Change } from './change.ts';
@@ -101,6 +101,18 @@ interface Outcome {
   readonly failed: readonly (readonly [PortChange, AgentError])[];
 }
 
+interface Seen {
+  readonly read: readonly (readonly [Vmid, Guest | null])[];
+  readonly rows: readonly ObservedPort[];
+  readonly observed: ReadonlyMap<string, Link>;
+}
+
+/** A plan, and the rows it was made of: it is the same as long as they are. */
+interface PlanAt {
+  readonly generation: number;
+  readonly plan: PortPlan;
+}
+
 interface Observation {
   readonly verdicts: Map<Vmid, NicVerdict[]>;
   readonly unreadable: Map<Vmid, string>;
@@ -135,8 +147,9 @@ export class Reconciler {
   /** Rejects when the switch cannot be written. What has to wait is left out; `nextRipeMs` says when to come back. */
   async pass(scope: Scope, cause: Cause, urgency: Urgency): Promise<PassResult> {
     const observation = await this.#observe(scope);
-    const allowed = await this.#ripen(this.#plan(observation).changes, scope, urgency);
-    const { plan, committed, made, refused } = await this.#carryOut(observation, allowed, cause, urgency);
+    const first: PlanAt = { generation: this.#options.view.generation, plan: this.#plan(observation) };
+    const allowed = await this.#ripen(first.plan.changes, scope, urgency);
+    const { plan, committed, made, refused } = await this.#carryOut(observation, first, allowed, cause, urgency);
     this.#patience.forget(allowed);
     const problems = new Map(plan.problems.map(({ port, problem }) => [port, problem]));
     for (const [vmid, verdicts] of observation.verdicts) {
@@ -173,6 +186,7 @@ export class Reconciler {
    */
   async #carryOut(
     observation: Observation,
+    first: PlanAt,
     allowed: ReadonlySet<string>,
     cause: Cause,
     urgency: Urgency,
@@ -180,8 +194,8 @@ export class Reconciler {
     const made: PortChange[] = [];
     let committed: Committed = { nextCfg: null };
     for (let attempt = 1; ; attempt++) {
-      const plan = this.#plan(observation);
       const { generation } = this.#options.view;
+      const plan = first.generation === generation ? first.plan : this.#plan(observation);
       const refused = new Map<PortName, string>();
       const isFirstAsked = urgency.isAsked && attempt === 1;
       const hopeful = plan.changes.filter((change) => {
@@ -238,22 +252,10 @@ export class Reconciler {
   }
 
   async #observe(scope: Scope): Promise<Observation> {
-    const { guests, links, view, bindings, managed, namingMode, policies, candidates } = this.#options;
-    const vmids = scope === 'all' ? await guests.list() : [...scope];
+    const { links, view, bindings, managed, namingMode, policies, candidates } = this.#options;
     const unreadable = new Map<Vmid, string>();
-    const read = await readGuests(guests, vmids, unreadable);
-    const rows = scope === 'all' ? view.onBridges(managed) : vmids.flatMap((vmid) => view.ofVmid(vmid));
     const bound = bindings.all().filter(({ vmid }) => scope === 'all' || (vmid !== null && scope.has(vmid)));
-    const observed =
-      scope === 'all'
-        ? await links.observeAll()
-        : await links.observe([
-            ...read.flatMap(([, guest]) => (guest === null ? [] : netdevsOf(guest))),
-            ...rows.flatMap((row) => netdevsBehind(row)),
-            ...bound.flatMap(({ netdev, port }) => [netdev, port]),
-            // Their mtu is what Proxmox VE asks for.
-            ...managed,
-          ]);
+    const { read, rows, observed } = await this.#look(scope, bound, unreadable);
     const found = namingMode === 'rename' ? observed : await giveBackNames(observed, [], this.#options);
     const verdicts = new Map<Vmid, NicVerdict[]>();
     const wanted: WantedPort[] = [];
@@ -292,6 +294,27 @@ export class Reconciler {
       rows: rows.map(({ portUuid }) => portUuid),
       links: scope === 'all' ? await giveBackNames(renamed.links, renamed.wanted, this.#options) : renamed.links,
     };
+  }
+
+  async #look(scope: Scope, bound: readonly Binding[], unreadable: Map<Vmid, string>): Promise<Seen> {
+    const { guests, links, view, managed } = this.#options;
+    if (scope === 'all') {
+      // Rows before devices: one that is plugged meanwhile must not look as if its device were gone.
+      const rows = view.onBridges(managed);
+      const reading = guests.list().then((vmids) => readGuests(guests, vmids, unreadable));
+      const [read, observed] = await Promise.all([reading, links.observeAll()]);
+      return { read, rows, observed };
+    }
+    const read = await readGuests(guests, [...scope], unreadable);
+    const rows = [...scope].flatMap((vmid) => view.ofVmid(vmid));
+    const observed = await links.observe([
+      ...read.flatMap(([, guest]) => (guest === null ? [] : netdevsOf(guest))),
+      ...rows.flatMap((row) => netdevsBehind(row)),
+      ...bound.flatMap(({ netdev, port }) => [netdev, port]),
+      // Their mtu is what Proxmox VE asks for.
+      ...managed,
+    ]);
+    return { read, rows, observed };
   }
 
   #plan({ wanted, rows, links }: Observation): PortPlan {

@@ -14,7 +14,9 @@ type Setting = string | number | readonly number[] | null;
 type Settings = Readonly<Record<Difference['column'], Setting>>;
 
 export function settingsDiffer(wanted: WantedPort, row: ObservedPort): Difference[] {
-  const [want, got] = [settingsOf({ ...wanted, vlanMode: vlanModeOf(wanted) }), settingsOf(row)];
+  const vlanMode = vlanModeOf(wanted);
+  if (wanted.tag === row.tag && vlanMode === row.vlanMode && String(wanted.trunks) === String(row.trunks)) return [];
+  const [want, got] = [settingsOf({ ...wanted, vlanMode }), settingsOf(row)];
   return (Object.keys(want) as Difference['column'][]).flatMap((column) =>
     String(want[column]) === String(got[column])
       ? []

@@ -95,6 +95,27 @@ describe('the committer', () => {
     assert.deepEqual(await blocks(), ['attach vi100', 'attach vi101', 'attach vi102']);
   });
 
+  it('refuses what the transaction before made impossible, without asking the switch and without a block', async () => {
+    const { ovs, view, committer, blocks } = await start();
+    await committer.commit([attach(100)], cause);
+    const row = view.byNetdev('veth100i0');
+    assert.ok(row !== null);
+    const detach: PortChange = { kind: 'detach', port: null, row };
+    const adopt: PortChange = { kind: 'adopt', wanted: wantedOf(100), row };
+    const gone = committer.commit([detach], cause);
+    await turns(1);
+    const late = [committer.commit([adopt], cause), committer.commit([attach(101)], cause)];
+    await gone;
+    await assert.rejects(late[0]!, refusedWith('Conflict', 'taken away meanwhile'));
+    await late[1];
+    await assert.rejects(
+      committer.commit([attach(101)], cause),
+      refusedWith('Conflict', 'veth101i0 was plugged meanwhile'),
+    );
+    assert.equal(ovs.transactions.length, 3);
+    assert.deepEqual(await blocks(), ['attach vi100', 'detach ', 'attach vi101']);
+  });
+
   it('makes the next transaction of what arrives while one is in flight', async () => {
     const { ovs, committer } = await start();
     let open!: () => void;

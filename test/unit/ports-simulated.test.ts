@@ -92,4 +92,19 @@ describe('the port engine', () => {
     assert.deepEqual(world.ovs.portRows(), ['vi901', 'vi_dummy1']);
     assert.equal(world.ovs.transactions.length, count, 'and nothing moves any more');
   });
+
+  it('does not forget a device because it could not be handed over a second time', async () => {
+    const world = await running();
+    const netdev = parseNetdevName('dummy0');
+    world.links.add('dummy0');
+    await world.engine.addPort(netdev, null, cause);
+    world.ovs.unplug('vi_dummy0');
+    world.ovs.lockHeld = false;
+    world.engine.onSwitchLock(false);
+    await assert.rejects(world.engine.addPort(netdev, null, cause), { code: 'Busy' });
+    world.ovs.lockHeld = true;
+    world.engine.onSwitchLock(true);
+    await passes(world, 3000);
+    assert.deepEqual(world.ovs.portRows(), ['vi_dummy0']);
+  });
 });

@@ -103,6 +103,8 @@ export async function startPrivateEngine(later: Later, endpoint: string): Promis
     includePrefixes: config.include_prefixes,
     containerNames: new ContainerNames(null),
     debounceMs: config.debounce_ms,
+    timerMs: config.sources.timer_seconds * 1000,
+    switchWakes: config.sources.switch,
     drift: config.drift,
     policies: config.policy,
     pools: { problem: 'not asked for', poolOf: () => null },

@@ -37,6 +37,7 @@ import { ContainerNames } from './platform/container-names.ts';
 import { Bus } from './platform/dbus/bus.ts';
 import { systemBusAddress } from './platform/dbus/address.ts';
 import { watchFiles } from './platform/file-watch.ts';
+import { watchGuestFiles } from './platform/guest-file-watch.ts';
 import { acquireFlock } from './platform/flock.ts';
 import { GuestLocks } from './platform/guest-locks.ts';
 import { GuestFiles, readClusterName } from './platform/guest-files.ts';
@@ -348,6 +349,8 @@ function wireEngine(
     includePrefixes: config.include_prefixes,
     containerNames: new ContainerNames(config.container_name_cmd ?? null),
     debounceMs: config.debounce_ms,
+    timerMs: config.sources.timer_seconds * 1000,
+    switchWakes: config.sources.switch,
     drift: config.drift,
     events: {
       portAdded: (port, bridge) => face.emitter?.signal('PortAdded', [port, bridge]),
@@ -407,7 +410,14 @@ function wireEngine(
     });
   };
   const start = async (): Promise<void> => {
-    monitor.start();
+    // Before the first pass, so that what comes after its look is told.
+    if (config.sources.links) monitor.start();
+    if (config.sources.cluster) {
+      const unwatch = watchGuestFiles(registry, (vmids) => {
+        engine.onGuestFilesChanged(vmids);
+      });
+      closers.push(unwatch);
+    }
     await engine.start();
     context.isRunning = true;
     void recordRun(context, ledger, 'start');
@@ -471,7 +481,7 @@ async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, f
     bus.close();
   });
   const systemd = new Systemd({ bus, clock: systemTimers, onState: systemdStateLog(log) });
-  hearUnits(systemd, parts.engine, log);
+  if (config.sources.units) hearUnits(systemd, parts.engine, log);
   const service: Service = { ...parts, guests: wireGuestControl(context, parts, recorder, systemd, face) };
   const authorise = authoriseByUid(process.getuid?.() ?? 0);
   const served = portAgentObject(service, authorise);

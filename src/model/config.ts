@@ -19,6 +19,14 @@ const ledger = z.strictObject({
   checkpoint_seconds: z.int().min(1).max(86_400).default(60).describe('time in which every block is in a checkpoint'),
 });
 
+const sources = z.strictObject({
+  switch: z.boolean().default(true).describe('whether changes of the switch have guests looked at'),
+  links: z.boolean().default(true).describe('whether changes of network devices do'),
+  units: z.boolean().default(true).describe("whether changes of guests' units in systemd do"),
+  cluster: z.boolean().default(true).describe("whether changes of guests' files, by `.version` in pve_dir, do"),
+  timer_seconds: z.int().min(1).max(3600).default(60).describe('longest time between two full passes'),
+});
+
 /** In words, for the template of the configuration file and the manual page. */
 const schema = z.strictObject({
   bridge_name: bridge.prefault('ovsbr0').describe('bridge of devices that no guest configuration places'),
@@ -73,6 +81,7 @@ const schema = z.strictObject({
     .describe('command that prints the container of the device {ifname}; no shell, 2 s'),
   log_level: z.enum(['error', 'warning', 'info', 'debug']).default('info').describe('what is logged'),
   ledger: ledger.prefault({}).describe('how the ledger is kept'),
+  sources: sources.prefault({}).describe('which events have guests looked at before the next full pass'),
   policy: z
     .array(policySchema)
     .prefault([])

@@ -29,6 +29,7 @@ import type {
 } from './contracts.ts';
 import { Findings } from './findings.ts';
 import type { FindingEvents } from './findings.ts';
+import { FollowedGuests } from './followed-guests.ts';
 import { Handover } from './handover.ts';
 import { runPhase } from './lifecycle.ts';
 import { listedPorts, ListingWriter } from './listing.ts';
@@ -43,7 +44,6 @@ import { phaseDraft } from './record.ts';
 import { deviceName } from './renaming.ts';
 import { Runner } from './runner.ts';
 import { SwitchView } from './switch-view.ts';
-import { UnitHints } from './unit-hints.ts';
 import { within } from './within.ts';
 import type { SwitchChange, SwitchTables } from './switch-view.ts';
 import type { ReplicaReader } from '../ovsdb/replica.ts';
@@ -71,6 +71,10 @@ export interface PortEngineOptions {
   readonly includePrefixes: readonly string[];
   readonly containerNames: ContainerNames;
   readonly debounceMs: number;
+  /** The longest time between two whole passes. */
+  readonly timerMs: number;
+  /** Whether changes of the replica start passes. They are taken in either way. */
+  readonly switchWakes: boolean;
   readonly drift: 'repair' | 'report';
   readonly events: EngineEvents;
 }
@@ -105,7 +109,7 @@ export class PortEngine {
   readonly #handover: Handover;
   readonly #listing: ListingWriter;
   readonly #runner: Runner;
-  readonly #unitHints: UnitHints;
+  readonly #followed: FollowedGuests;
   readonly #announcer: Announcer;
   readonly #findings: Findings;
   readonly #managed: ReadonlySet<BridgeName>;
@@ -170,11 +174,12 @@ export class PortEngine {
     this.#runner = new Runner({
       clock,
       debounceMs: options.debounceMs,
+      timerMs: options.timerMs,
       pass: (scope, cause) => this.#backgroundPass(scope, cause),
       nextRipeMs: () => this.#reconciler.nextRipeMs(),
     });
-    this.#unitHints = new UnitHints(clock, (vmid) => {
-      this.#runner.touch([vmid], 'unit changed');
+    this.#followed = new FollowedGuests(clock, (vmid, cause) => {
+      this.#runner.touch([vmid], cause);
     });
   }
 
@@ -191,7 +196,7 @@ export class PortEngine {
 
   async stop(): Promise<void> {
     this.#runner.stop();
-    this.#unitHints.stop();
+    this.#followed.stop();
     this.#committer.stop();
     await this.#listing.settled();
   }
@@ -219,8 +224,12 @@ export class PortEngine {
     const views = [...touched.ports].map((uuid) => [uuid, this.#viewOf(this.#view.byUuid(uuid))] as const);
     for (const [uuid, view] of views) if (view === null) this.#announcer.note(uuid, view);
     for (const [uuid, view] of views) if (view !== null) this.#announcer.note(uuid, view);
-    this.#runner.touch(touched.vmids, 'switch changed');
     if (touched.ports.size > 0) this.#listing.request();
+    if (this.#options.switchWakes) this.#wakeFor(changes, touched.vmids);
+  }
+
+  #wakeFor(changes: readonly SwitchChange[], vmids: ReadonlySet<Vmid>): void {
+    this.#runner.touch(vmids, 'switch changed');
     if (changes.some(({ table, kind }) => table === 'Bridge' && kind !== 'modify'))
       this.#runner.wake('bridges changed');
     else if (this.#mirrors.areDue(changes)) this.#runner.wake('mirrors changed');
@@ -268,7 +277,12 @@ export class PortEngine {
 
   /** The unit that runs this guest changed. */
   onUnitChange(vmid: Vmid): void {
-    this.#unitHints.changed(vmid);
+    this.#lookAtAndFollow([vmid], 'unit changed');
+  }
+
+  /** The configurations of these guests were written, came to this node or went. */
+  onGuestFilesChanged(vmids: readonly Vmid[]): void {
+    this.#lookAtAndFollow(vmids, 'guest files changed');
   }
 
   /**
@@ -278,6 +292,8 @@ export class PortEngine {
   async notifyLifecycle(vmid: Vmid, phase: Phase, caller: Cause): Promise<string> {
     const cause = { ...caller, cause: `hook ${phase}` };
     const { recorder, host, events, clock } = this.#options;
+    // At post-start the devices are there; what the others announce comes after them.
+    if (phase !== 'post-start') this.#followed.follow(vmid, `after hook ${phase}`);
     // An event, not a change: nothing waits for it to be durable.
     recorder.append(phaseDraft(vmid, phase, cause, host)).catch((error: unknown) => {
       events.trouble(toAgentError(error));
@@ -298,7 +314,7 @@ export class PortEngine {
     try {
       return await this.#runPhase(vmid, phase, cause);
     } catch (error) {
-      this.#unitHints.changed(vmid);
+      this.#lookAtAndFollow([vmid], `after ${phase}`);
       return `guest ${vmid}: ${toAgentError(error).message}; ovs-port-agent tries again by itself`;
     }
   }
@@ -307,6 +323,11 @@ export class PortEngine {
   noteLedgerGap(error: AgentError): void {
     this.#committer.gap.note(1, error);
     this.#options.events.trouble(error);
+  }
+
+  #lookAtAndFollow(vmids: readonly Vmid[], cause: string): void {
+    this.#runner.touch(vmids, cause);
+    for (const vmid of vmids) this.#followed.follow(vmid, cause);
   }
 
   async #runPhase(vmid: Vmid, phase: Phase, cause: Cause): Promise<string> {

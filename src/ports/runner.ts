@@ -6,14 +6,14 @@ import type { Vmid } from '../model/names.ts';
 import type { Clock } from './contracts.ts';
 import type { Scope } from './reconciler.ts';
 
-/** A full pass without any event. */
-const timerMs = 60_000;
 /** More touched guests than this are cheaper to look at all together. */
 const touchedMax = 64;
 
 export interface RunnerOptions {
   readonly clock: Clock;
   readonly debounceMs: number;
+  /** A full pass without any event. */
+  readonly timerMs: number;
   /** One pass. Its failure is reported by it; here it only means that another try follows. */
   readonly pass: (scope: Scope, cause: string) => Promise<boolean>;
   readonly nextRipeMs: () => number | null;
@@ -120,7 +120,7 @@ export class Runner {
 
   #sleep(): void {
     if (this.#stopped) return;
-    const { clock, debounceMs, nextRipeMs } = this.#options;
+    const { clock, debounceMs, timerMs, nextRipeMs } = this.#options;
     const nowMs = clock.nowMs();
     if (this.#failures > 0) {
       this.#wakeAfter(Math.min(retryMs * 2 ** (this.#failures - 1), timerMs), 'retry');

@@ -101,6 +101,7 @@ export interface TestEngineOptions {
   readonly includePrefixes?: readonly string[];
   readonly policies?: readonly Policy[];
   readonly pools?: Pools;
+  readonly switchWakes?: boolean;
 }
 
 export async function startEngine(options: TestEngineOptions = {}) {
@@ -169,6 +170,8 @@ export async function engineOn(
     containerNames: { nameOf: (netdev) => Promise.resolve(parseContainerName(netdev)) },
     drift: options.drift ?? 'repair',
     debounceMs: 500,
+    timerMs: 60_000,
+    switchWakes: options.switchWakes ?? true,
     events: {
       portAdded: (port, bridge) => events.push(`added ${port} ${bridge}`),
       portRemoved: (port) => events.push(`removed ${port}`),

@@ -22,8 +22,11 @@ const defaults = {
   include_prefixes: [],
   log_level: 'info',
   ledger: { checkpoint_blocks: 1000, checkpoint_seconds: 60 },
+  sources: { switch: true, links: true, units: true, cluster: true, timer_seconds: 60 },
   policy: [],
 };
+/** Keys that are tables of their own. */
+const tables = ['ledger', 'sources', 'proxmox'];
 
 describe('the configuration', () => {
   it('has a default for everything', () => {
@@ -59,6 +62,7 @@ describe('the configuration', () => {
       container_name_cmd: 'lxc-name {ifname}',
       log_level: 'debug',
       ledger: { checkpoint_blocks: 5, checkpoint_seconds: 7 },
+      sources: { switch: false, links: false, units: false, cluster: false, timer_seconds: 1 },
       policy: [],
       proxmox: { url: 'https://[::1]:8006', token_file: '/tmp/token', ca: '/tmp/ca.pem' },
     };
@@ -266,13 +270,13 @@ describe('the configuration', () => {
     const shown = new Map(configKeys().map(({ key, defaultValue }) => [key, defaultValue]));
     for (const [key, value] of Object.entries(defaults)) {
       if (key === 'bridges' || key === 'ledger_path') continue;
-      if (key !== 'ledger') assert.deepEqual(shown.get(key), value, key);
-      else for (const [name, of] of Object.entries(value)) assert.deepEqual(shown.get(`ledger.${name}`), of, name);
+      if (!tables.includes(key)) assert.deepEqual(shown.get(key), value, key);
+      else for (const [name, of] of Object.entries(value)) assert.deepEqual(shown.get(`${key}.${name}`), of, name);
     }
   });
 });
 
 /** The keys of a table as the documents name them. */
 function dotted(key: string, value: unknown): string[] {
-  return key === 'ledger' || key === 'proxmox' ? Object.keys(value as object).map((name) => `${key}.${name}`) : [key];
+  return tables.includes(key) ? Object.keys(value as object).map((name) => `${key}.${name}`) : [key];
 }

@@ -262,6 +262,42 @@ describe('the port engine', () => {
       assert.deepEqual(world.ovs.portRows(), []);
     });
 
+    it('finds by its written configuration alone what Proxmox VE plugs before or after it', async () => {
+      const world = await running({ switchWakes: false });
+      world.configure(guestOf(100));
+      world.links.add('veth100i0');
+      world.engine.onGuestFilesChanged([vmid]);
+      await soon(world);
+      world.ovs.plug({ bridge: 'ovsbr0', row: 'veth100i0' });
+      await passes(world, 300);
+      assert.deepEqual(portNames(world), ['vi100']);
+    });
+
+    it('follows a start of which only `pre-start` was told, and an end that comes after its `post-stop`', async () => {
+      const world = await running({ switchWakes: false });
+      world.configure(guestOf(100));
+      await world.engine.notifyLifecycle(vmid, 'pre-start', cause);
+      world.links.add('veth100i0');
+      world.ovs.plug({ bridge: 'ovsbr0', row: 'veth100i0' });
+      await passes(world, 300);
+      assert.deepEqual(portNames(world), ['vi100']);
+      await world.engine.notifyLifecycle(vmid, 'post-stop', cause);
+      world.links.devices.delete('veth100i0');
+      await passes(world, 2_500);
+      assert.deepEqual(world.ovs.portRows(), []);
+    });
+
+    it('takes changes of the switch in, also when they wake nothing', async () => {
+      const world = await running({ switchWakes: false });
+      world.configure(guestOf(100));
+      world.links.add('veth100i0');
+      world.ovs.plug({ bridge: 'ovsbr0', row: 'veth100i0' });
+      await passes(world, 3_000);
+      assert.deepEqual(portNames(world), []);
+      await passes(world, 60_000);
+      assert.deepEqual(portNames(world), ['vi100'], 'the timer');
+    });
+
     it('leaves a missing row to Proxmox VE for a second before it attaches', async () => {
       const world = await running();
       world.configure(guestOf(100));

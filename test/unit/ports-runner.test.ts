@@ -22,6 +22,7 @@ function start() {
   const runner = new Runner({
     clock,
     debounceMs,
+    timerMs: 60_000,
     nextRipeMs: () => (state.ripeMs === null ? null : startMs + state.ripeMs),
     pass: async (scope, cause) => {
       state.most = Math.max(state.most, ++state.running);

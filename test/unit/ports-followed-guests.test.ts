@@ -1,41 +1,41 @@
 import assert from 'node:assert/strict';
 import { parseGuestUnit, guestUnitNames } from '../../src/model/guest.ts';
 import { parseVmid } from '../../src/model/names.ts';
-import { followUpsMs, UnitHints } from '../../src/ports/unit-hints.ts';
+import { followUpsMs, FollowedGuests } from '../../src/ports/followed-guests.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
-describe('hints of units', () => {
+describe('guests that an event told of', () => {
   const guest = parseVmid(100);
   let clock: FakeClock;
-  let looks: number[];
-  let hints: UnitHints;
+  let looks: unknown[];
+  let followed: FollowedGuests;
 
   beforeEach(() => {
     clock = new FakeClock();
     looks = [];
-    hints = new UnitHints(clock, () => looks.push(clock.nowMs()));
+    followed = new FollowedGuests(clock, (...told) => looks.push([clock.nowMs(), ...told]));
   });
 
-  it('have a guest looked at at once, and again when its devices may have come', async () => {
-    const startedMs = clock.nowMs();
-    hints.changed(guest);
+  it('are looked at again when their devices may have come', async () => {
+    const toldMs = clock.nowMs();
+    followed.follow(guest, 'unit changed');
     await clock.advance(60_000);
     assert.deepEqual(
       looks,
-      [0, ...followUpsMs].map((afterMs) => startedMs + afterMs),
+      followUpsMs.map((afterMs) => [toldMs + afterMs, guest, 'unit changed']),
     );
   });
 
-  it('begin anew with each change, and end when stopped', async () => {
-    hints.changed(guest);
+  it('are followed anew after each event, and no more when stopped', async () => {
+    followed.follow(guest, 'unit changed');
     await clock.advance(500);
-    hints.changed(guest);
-    assert.equal(looks.length, 3);
+    followed.follow(guest, 'unit changed');
+    assert.equal(looks.length, 1);
     await clock.advance(500);
-    assert.equal(looks.length, 4);
-    hints.stop();
+    assert.equal(looks.length, 2);
+    followed.stop();
     await clock.advance(60_000);
-    assert.equal(looks.length, 4);
+    assert.equal(looks.length, 2);
   });
 
   it('come from the units that run guests, and from no others', () => {

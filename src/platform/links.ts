@@ -257,7 +257,7 @@ export class Links {
 
   /**
    * iproute2 remembers the index of every device it has shown and ends, in spite of `-force`, when one of them has gone
-   * since. The same questions to a fresh child are answered; asking or naming twice does no harm.
+   * since; when another device has come by that name, it says `[{}]`, as if there were none. The same questions to a fresh child are answered; asking or naming twice does no harm.
    */
   #onChildEnd(reason: string): void {
     this.#child = null;
@@ -277,10 +277,10 @@ export class Links {
     const [batch] = this.#asked;
     if (batch === undefined || line.trim() === '') return;
     const links = tryParseLinks(line);
-    if (links === null) {
-      // The child died within a line. What it has not said must not pass for a device that is not there.
+    if (links === null || links.length === 0) {
+      // The child died within a line, or is out of date. What it has not said must not pass for a device that is not there.
       const child = this.#child;
-      this.#onChildEnd('its answer broke off');
+      this.#onChildEnd(links === null ? 'its answer broke off' : 'its answers were out of date');
       child?.kill('SIGKILL');
       return;
     }

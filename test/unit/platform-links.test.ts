@@ -263,6 +263,19 @@ describe('network devices', () => {
     }
   });
 
+  it('are told when another one came by the same name, with its own properties', async () => {
+    for (const mtu of [1400, 1500, 1600]) {
+      await add('dummy0');
+      await ip('link', 'set', 'dummy0', 'mtu', String(mtu));
+      const found = await Promise.all([links.observe(['dummy0']), links.observe(['dummy0', 'dummy1'])]);
+      assert.deepEqual(
+        found.map((devices) => devices.get('dummy0')?.mtu),
+        [mtu, mtu],
+      );
+      await ip('link', 'delete', 'dummy0');
+    }
+  });
+
   it('are told to many who ask at once, each what he asked', async () => {
     const names = Array.from({ length: 30 }, (_, index) => `dummy${index}`);
     for (const name of names.slice(0, 20)) await add(name);

@@ -6,6 +6,7 @@ import { isRetryable, toAgentError } from '../model/errors.ts';
 import type { AgentError } from '../model/errors.ts';
 import { firewallBridgeName, guestNetdevName, parseGuestNetdev } from '../model/guest.ts';
 import type { Guest } from '../model/guest.ts';
+import { nicIndex } from '../model/names.ts';
 import type { BridgeName, NetdevName, PortName, Vmid } from '../model/names.ts';
 import { guestPortName } from '../model/naming.ts';
 import type { NamingMode } from '../model/naming.ts';
@@ -438,12 +439,18 @@ export class Reconciler {
   /** Altnames go onto every wanted device that is plugged; Proxmox's next plug takes them away again. */
   async #name({ wanted, links }: Observation, problems: Map<PortName, string>): Promise<void> {
     const missing = new Map<NetdevName, PortName>();
-    for (const { netdev, port } of wanted) {
+    for (const wantedPort of wanted) {
+      const { netdev, port } = wantedPort;
       const link = links.get(netdev);
       if (link === undefined || link.altnames.includes(port) || link.name === port) continue;
       // Not plugged, or not ours because the name is taken.
       const row = this.#options.view.byNetdev(netdev);
       if (row === null || !isOurs(row)) continue;
+      const before = deviceBehind(wantedPort);
+      // Proxmox VE was told to put a running guest behind its firewall.
+      if (before !== null && links.get(before)?.altnames.includes(port) === true) {
+        await this.#options.links.removeAltname(before, port);
+      }
       missing.set(netdev, port);
     }
     if (missing.size === 0) return;
@@ -508,6 +515,12 @@ function patienceKey(change: PortChange): string {
 /** The plug or the repair of a device that Proxmox VE does not plug. */
 function isNobodyElses(change: PortChange): boolean {
   return change.kind !== 'detach' && parseGuestNetdev(change.wanted.netdev) === null;
+}
+
+/** The guest's own device when its port is a firewall's; null for every other port. */
+function deviceBehind({ owner, firewallBridge }: WantedPort): NetdevName | null {
+  if (firewallBridge === null || owner.kind === 'binding') return null;
+  return guestNetdevName({ kind: owner.kind, vmid: owner.vmid }, nicIndex(owner.nic), false);
 }
 
 /** The netdevs whose existence keeps a row: for the firewall's internal port, the guest's own device behind it. */

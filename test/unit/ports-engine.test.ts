@@ -616,6 +616,21 @@ describe('the port engine', () => {
       assert.equal(world.links.devices.get('veth100i0')?.master, 'fwbr100i0', 'the guest stays behind its firewall');
     });
 
+    it('takes the name over from the guest’s own device when the firewall comes while the guest runs', async () => {
+      const world = await running();
+      world.configure(guestOf(100));
+      world.links.add('veth100i0');
+      await world.engine.notifyLifecycle(vmid, 'post-start', cause);
+      assert.deepEqual(altnamesOf(world, 'veth100i0'), ['vi100']);
+      world.ovs.unplug('veth100i0');
+      world.configure(guestOf(100, [{ firewall: true }]));
+      world.links.devices.set('veth100i0', { ...world.links.devices.get('veth100i0')!, master: 'fwbr100i0' });
+      world.links.add('fwln100o0', 'fwbr100i0');
+      world.ovs.plug({ bridge: 'ovsbr0', row: 'fwln100o0' });
+      await passes(world, 1_000);
+      assert.deepEqual([altnamesOf(world, 'veth100i0'), altnamesOf(world, 'fwln100o0')], [[], ['vi100']]);
+    });
+
     it('removes it when the guest’s own device is gone', async () => {
       const world = await running();
       world.configure(guestOf(100, [{ firewall: true }]));

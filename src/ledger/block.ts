@@ -150,26 +150,36 @@ export function sha256Hex(bytes: string | Uint8Array): string {
 }
 
 /** What stands between the opening fields and `metadata`, and the ledger's own mark at its beginning. */
-export interface Middle {
+export interface Middle extends MiddleFields {
+  /** Byte of the line where `"metadata":` begins. */
+  readonly bodyAt: number;
+}
+
+interface MiddleFields {
   readonly timestamp: string;
   readonly category: string;
   readonly action: string;
   readonly ahead: number | null;
 }
 
-/** Characters within which the middle ends, whatever its values. */
-export const middleCharsMax = 200;
+/** What is known of a block without parsing its JSON. */
+export interface BlockHead extends MiddleFields {
+  readonly height: number;
+  readonly hash: string;
+}
 
 /** Reads the middle of a line, given as Latin-1, from where its opening fields end; null when it is malformed. */
-export function readMiddle(head: string, start: number): Middle | null {
+export function readMiddle(text: string, start: number): Middle | null {
   middlePattern.lastIndex = start;
-  const match = middlePattern.exec(head);
+  const match = middlePattern.exec(text);
   if (match === null) return null;
+  const [, timestamp = '', category = '', action = '', ahead] = match;
   return {
-    timestamp: match[1] ?? '',
-    category: match[2] ?? '',
-    action: match[3] ?? '',
-    ahead: match[4] === undefined ? null : Number(match[4]),
+    timestamp,
+    category,
+    action,
+    ahead: ahead === undefined ? null : Number(ahead),
+    bodyAt: start + timestamp.length + category.length + action.length + middleTextChars,
   };
 }
 
@@ -180,45 +190,53 @@ export function readMiddle(head: string, start: number): Middle | null {
 export function parseBlock(lineBytes: Uint8Array): Block {
   const line = asBuffer(lineBytes);
   if (line.length > lineBytesMax) throw invalid(`the line has ${line.length} bytes, at most ${lineBytesMax}`);
-  if (!isUtf8(line)) throw invalid('the line is not UTF-8');
-  const head = line.toString('latin1', 0, openingCharsMax + middleCharsMax);
-  const opening = openingPattern.exec(head);
-  const middle = opening === null ? null : readMiddle(head, opening[0].length);
+  const text = line.toString('latin1');
+  const opening = openingPattern.exec(text);
+  const middle = opening === null ? null : readMiddle(text, opening[0].length);
   if (opening === null || middle === null) throw invalid('the line does not begin with the fields of a block');
-  const value = parseJson(line.toString());
-  if (!isJsonObject(value) || Object.keys(value).join() !== fieldOrder) {
-    throw invalid(`the line is not an object with the fields ${fieldOrder}`);
-  }
-  const { metadata, data, hash } = value;
-  if (!isJsonObject(metadata) || !isJsonObject(data)) throw invalid('metadata and data must be objects');
-  if (
-    typeof hash !== 'string' ||
-    line.toString('latin1', Math.max(0, line.length - hashFieldBytes)) !== hashField(hash)
-  )
-    throw invalid('the line does not end with its hash');
-  const block = {
-    height: Number(opening[1]),
+  const ending = endingPattern.exec(text.slice(-hashFieldBytes));
+  if (ending === null) throw invalid('the line does not end with its hash');
+  const height = Number(opening[1]);
+  if (!Number.isSafeInteger(height)) throw invalid('the height is too large');
+  return {
+    height,
     prev_hash: opening[2] ?? '',
     timestamp: middle.timestamp,
     category: middle.category,
     action: middle.action,
+    ...parseBody(line, middle.bodyAt),
+    hash: ending[1] ?? '',
   };
-  // JSON lets a key stand twice and the last one win; the chain looks at the first.
-  for (const [name, first] of Object.entries(block)) {
-    if (value[name] !== first) throw invalid(`the field ${name} stands twice`);
+}
+
+/** What the callers say in a block. */
+export interface Body {
+  readonly metadata: JsonObject;
+  readonly data: JsonObject;
+}
+
+/**
+ * What only a JSON parser can judge: the line from `bodyAt` to its hash field, both of which were found well. A key that
+ * belongs elsewhere could stand here a second time, and JSON lets the last one win. Throws `InvalidArgument`.
+ */
+export function parseBody(line: Buffer, bodyAt: number): Body {
+  const text = line.subarray(bodyAt, Math.max(bodyAt, line.length - hashFieldBytes));
+  if (!isUtf8(text)) throw invalid('the line is not UTF-8');
+  const value = parseJson(`{${text.toString()}}`);
+  for (const name in value) {
+    if (name !== 'metadata' && name !== 'data') throw invalid(`the field ${quote(name)} is not expected there`);
   }
-  if (!Number.isSafeInteger(block.height)) throw invalid('the height is too large');
-  return { ...block, metadata, data, hash };
+  const { metadata, data } = value;
+  if (!isJsonObject(metadata) || !isJsonObject(data)) throw invalid('metadata and data must be objects');
+  return { metadata, data };
 }
 
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-const fieldOrder = 'height,prev_hash,timestamp,category,action,metadata,data,hash';
 const actionPattern = new RegExp(`^[A-Za-z][A-Za-z0-9_.:-]{0,${actionCharsMax - 1}}$`);
 const openingPattern = /^\{"height":(0|[1-9][0-9]{0,15}),"prev_hash":"([0-9a-f]{64})","timestamp":"/;
-const openingCharsMax = 128;
 const middlePattern = new RegExp(
   '([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z)"' +
     ',"category":"([a-z][a-z0-9_]{0,31})"' +
@@ -226,6 +244,9 @@ const middlePattern = new RegExp(
     ',"metadata":\\{(?:"ahead":(0|[1-9][0-9]{0,15})[,}])?',
   'y',
 );
+const endingPattern = /^,"hash":"([0-9a-f]{64})"\}$/;
+/** What `middlePattern` matches around its values, up to `"metadata":`. */
+const middleTextChars = '","category":"","action":"",'.length;
 /** In the output of JSON.stringify only a lone surrogate becomes `\ud...`; an even run of backslashes is text. */
 const loneSurrogate = /(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/;
 
@@ -244,9 +265,9 @@ function toJson(name: string, value: JsonObject): string {
   return json;
 }
 
-function parseJson(text: string): JsonValue {
+function parseJson(text: string): JsonObject {
   try {
-    return JSON.parse(text) as JsonValue;
+    return JSON.parse(text) as JsonObject;
   } catch (thrown) {
     throw invalid(`the line is not JSON: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
   }

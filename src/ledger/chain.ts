@@ -7,14 +7,13 @@ import {
   asBuffer,
   hashField,
   hashFieldBytes,
-  middleCharsMax,
   openingFields,
   parseBlock,
   readMiddle,
   sha256Hex,
   zeroHash,
 } from './block.ts';
-import type { Block, Middle } from './block.ts';
+import type { Block, BlockHead } from './block.ts';
 import { LineSplitter } from './lines.ts';
 import { lineBytesMax } from './limits.ts';
 import { AgentError } from '../model/errors.ts';
@@ -49,7 +48,8 @@ export function verifyLine(
   expectedHeight: number,
   prevHash: string,
 ): { hash: string; block: Block } | { bad: string } {
-  const checked = checkLine(asBuffer(lineBytes), expectedHeight, prevHash);
+  const line = asBuffer(lineBytes);
+  const checked = checkLine(line, line.toString('latin1'), expectedHeight, prevHash);
   if ('bad' in checked) return checked;
   try {
     return { hash: checked.hash, block: parseBlock(lineBytes) };
@@ -60,14 +60,17 @@ export function verifyLine(
 }
 
 /** A line that is in its place: the part that is read without parsing JSON. */
-export interface CheckedLine extends Middle {
-  readonly height: number;
-  readonly hash: string;
+export interface CheckedLine extends BlockHead {
+  /** Byte of the line where `"metadata":` begins. */
+  readonly bodyAt: number;
 }
+
+/** What else is wrong with a line that is in its place; `text` is the same line as Latin-1. */
+type WhyBad = (line: CheckedLine, bytes: Buffer, text: string) => string | null;
 
 export class ChainVerifier {
   readonly #onBlock: (line: CheckedLine, bytes: Buffer) => void;
-  readonly #whyBad: (bytes: Buffer) => string | null;
+  readonly #whyBad: WhyBad;
   readonly #splitter = new LineSplitter((line, offset) => {
     this.#line(line, offset);
     return true;
@@ -82,10 +85,7 @@ export class ChainVerifier {
    * `onBlock` hears of every block before the first bad line; its bytes are valid during the call only. `whyBad` may find
    * something else wrong with a line that is in its place.
    */
-  constructor(
-    onBlock: (line: CheckedLine, bytes: Buffer) => void = () => undefined,
-    whyBad: (bytes: Buffer) => string | null = () => null,
-  ) {
+  constructor(onBlock: (line: CheckedLine, bytes: Buffer) => void = () => undefined, whyBad: WhyBad = () => null) {
     this.#onBlock = onBlock;
     this.#whyBad = whyBad;
   }
@@ -127,30 +127,29 @@ export class ChainVerifier {
   }
 
   #check(line: Buffer): CheckedLine | { bad: string } {
-    const checked = checkLine(line, this.#blocks, this.#lastHash);
-    const bad = 'bad' in checked ? null : this.#whyBad(line);
+    const text = line.toString('latin1');
+    const checked = checkLine(line, text, this.#blocks, this.#lastHash);
+    const bad = 'bad' in checked ? null : this.#whyBad(checked, line, text);
     return bad === null ? checked : { bad };
   }
 }
 
 const tooLong = `the line has more than ${lineBytesMax} bytes`;
 
-function checkLine(line: Buffer, height: number, prevHash: string): CheckedLine | { bad: string } {
+function checkLine(line: Buffer, text: string, height: number, prevHash: string): CheckedLine | { bad: string } {
   if (line.length > lineBytesMax) return { bad: tooLong };
   const opening = openingFields(height, prevHash);
-  const head = line.toString('latin1', 0, Math.min(line.length, opening.length + middleCharsMax));
-  if (!head.startsWith(opening)) return { bad: whyOpeningDiffers(head, height) };
-  const middle = readMiddle(head, opening.length);
+  if (!text.startsWith(opening)) return { bad: whyOpeningDiffers(text, height) };
+  const middle = readMiddle(text, opening.length);
   if (middle === null) return { bad: 'timestamp, category, action or metadata is malformed' };
   const hash = hashOf(line);
-  if (endOf(line) !== hashField(hash)) {
-    return { bad: `the line does not end with its SHA-256, ${hash}` };
-  }
-  return { height, hash, ...middle };
+  if (!text.endsWith(hashField(hash))) return { bad: `the line does not end with its SHA-256, ${hash}` };
+  const { timestamp, category, action, ahead, bodyAt } = middle;
+  return { height, hash, timestamp, category, action, ahead, bodyAt };
 }
 
-function whyOpeningDiffers(head: string, height: number): string {
-  const found = /^\{"height":([0-9]{1,16}),"prev_hash":"[0-9a-f]{64}","timestamp":"/.exec(head);
+function whyOpeningDiffers(text: string, height: number): string {
+  const found = /^\{"height":([0-9]{1,16}),"prev_hash":"[0-9a-f]{64}","timestamp":"/.exec(text);
   if (found === null) return 'the line does not begin with the fields of a block';
   if (found[1] !== String(height)) return `height is ${String(found[1])}, expected ${height}`;
   return height === 0 ? 'prev_hash of block 0 is not 64 zeros' : `prev_hash is not the hash of block ${height - 1}`;
@@ -161,12 +160,8 @@ function isWhole(line: Buffer): boolean {
   return (
     line.length > hashFieldBytes &&
     line.toString('latin1', 0, 10) === '{"height":' &&
-    endOf(line) === hashField(hashOf(line))
+    line.toString('latin1', line.length - hashFieldBytes) === hashField(hashOf(line))
   );
-}
-
-function endOf(line: Buffer): string {
-  return line.toString('latin1', Math.max(0, line.length - hashFieldBytes), line.length);
 }
 
 function hashOf(line: Buffer): string {

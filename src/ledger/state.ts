@@ -1,7 +1,6 @@
 /** What is known of a chain without reading it again. Loading and appending feed it line by line in the same way. */
 import { parseBlock, zeroHash } from './block.ts';
-import type { Block } from './block.ts';
-import type { CheckedLine } from './chain.ts';
+import type { Block, BlockHead } from './block.ts';
 import { AgentError } from '../model/errors.ts';
 import { appendLeaf, emptyRange } from './tlog/compact-range.ts';
 import type { CompactRange } from './tlog/compact-range.ts';
@@ -29,7 +28,7 @@ export class ChainState {
   /** Lines by height of the blocks written ahead that may be without an outcome. */
   readonly #doubts = new Map<number, Buffer>();
 
-  note(line: CheckedLine, bytes: Buffer): void {
+  note(line: BlockHead, bytes: Buffer): void {
     this.blocks++;
     this.bytes += bytes.length + 1;
     this.lastHash = line.hash;

@@ -1,8 +1,9 @@
 /** Verification of a whole ledger: chain, what each line says, and the tree against a checkpoint. */
 import { AgentError } from '../model/errors.ts';
-import { parseBlock } from './block.ts';
+import { hashFieldBytes, parseBody } from './block.ts';
 import { ChainVerifier } from './chain.ts';
-import type { BadLine, ChainReport } from './chain.ts';
+import type { BadLine, ChainReport, CheckedLine } from './chain.ts';
+import { isPlainBody } from './plain-body.ts';
 import { appendLeaf, emptyRange, treeHead } from './tlog/compact-range.ts';
 import type { TreeHead } from './tlog/compact-range.ts';
 import { leafHash } from './tlog/hash.ts';
@@ -65,9 +66,10 @@ class TreeMarker {
 }
 
 /** A right hash over what is no block: written by something else than this program. */
-function whyNoBlock(line: Buffer): string | null {
+function whyNoBlock({ bodyAt }: CheckedLine, line: Buffer, text: string): string | null {
+  if (isPlainBody(text, bodyAt, text.length - hashFieldBytes)) return null;
   try {
-    parseBlock(line);
+    parseBody(line, bodyAt);
     return null;
   } catch (thrown) {
     if (thrown instanceof AgentError) return thrown.message;

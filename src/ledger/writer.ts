@@ -15,8 +15,8 @@
  */
 import { AgentError } from '../model/errors.ts';
 import { encodePrepared, parseBlock, prepareDraft, timestampOf } from './block.ts';
-import type { Block, JsonObject, PreparedDraft } from './block.ts';
-import type { BadLine, CheckedLine } from './chain.ts';
+import type { Block, BlockHead, JsonObject, PreparedDraft } from './block.ts';
+import type { BadLine } from './chain.ts';
 import { batchBytesMax, owedBlocksMax, pendingBlocksMax } from './limits.ts';
 import { gone, isGone, loadAgain } from './load.ts';
 import type { Loaded } from './load.ts';
@@ -43,7 +43,7 @@ interface Pending {
 interface Encoded {
   readonly pending: Pending;
   readonly line: Buffer;
-  readonly checked: CheckedLine;
+  readonly head: BlockHead;
 }
 
 export class LedgerWriter {
@@ -170,9 +170,9 @@ export class LedgerWriter {
     }
     this.#owedSideFiles = this.#owedSideFiles.filter(leave);
     this.#owed = this.#owed.filter(leave);
-    for (const { pending, line, checked } of batch) {
-      this.#chain.note(checked, line);
-      if (pending.ahead) this.#open.add(checked.height);
+    for (const { pending, line, head } of batch) {
+      this.#chain.note(head, line);
+      if (pending.ahead) this.#open.add(head.height);
       const block = parseBlock(line);
       pending.resolve(block);
       this.#options.onAppended(block);
@@ -209,7 +209,7 @@ export class LedgerWriter {
       bytes += line.length + newline.length;
       if (bytes > batchBytesMax) break;
       const { category, action } = draft;
-      batch.push({ pending, line, checked: { height, hash, timestamp, category, action, ahead } });
+      batch.push({ pending, line, head: { height, hash, timestamp, category, action, ahead } });
       height++;
       prevHash = hash;
     }

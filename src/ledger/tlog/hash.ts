@@ -8,21 +8,21 @@ export type Hash = Buffer;
 export const hashBytes = 32;
 
 /** `sha256_root_hash` of the tree without leaves. */
-export const emptyRootHash: Hash = hashOnce('sha256', '', 'buffer');
+export const emptyRootHash: Hash = digest(Buffer.alloc(0));
 
 /** `MTH({d(0)})`: of a ledger, `entry` is a line without its newline. */
 export function leafHash(entry: Uint8Array): Hash {
   const input = entry.length <= lineBytesMax ? leafInput : Buffer.allocUnsafe(entry.length + 1);
   input[0] = 0x00;
   input.set(entry, 1);
-  return hashOnce('sha256', input.subarray(0, entry.length + 1), 'buffer');
+  return digest(input.subarray(0, entry.length + 1));
 }
 
 export function nodeHash(left: Uint8Array, right: Uint8Array): Hash {
   nodeInput[0] = 0x01;
   nodeInput.set(left, 1);
   nodeInput.set(right, 1 + hashBytes);
-  return hashOnce('sha256', nodeInput, 'buffer');
+  return digest(nodeInput);
 }
 
 /** Root of the perfect subtree over `hashes`, a power of two of them, one after the other. */
@@ -37,6 +37,11 @@ export function foldHashes(hashes: Buffer): Hash {
     level = above;
   }
   return Buffer.from(level);
+}
+
+/** By way of a string: a Buffer made by the hash itself costs as much again as hashing a line. */
+function digest(bytes: Uint8Array): Hash {
+  return Buffer.from(hashOnce('sha256', bytes, 'binary'), 'latin1');
 }
 
 /** Scratch space: hashing is one synchronous call, and an allocation per hash would cost more than the hash. */

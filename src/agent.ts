@@ -68,6 +68,9 @@ import { clusterCodec } from './proxmox/cluster-codec.ts';
 import { Systemd } from './systemd1/systemd.ts';
 import { TaskRunner } from './systemd1/task.ts';
 
+// The command loads one bundle for all that it does not do itself.
+export { openHooks } from './administration.ts';
+
 export interface ServeOptions {
   /** Configuration file; null: the default one, if it is there. */
   readonly config: string | null;

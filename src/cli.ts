@@ -65,6 +65,10 @@ const environment: Environment = {
     const { acknowledge } = (await import(serviceBundle)) as typeof Agent;
     return acknowledge(options);
   },
+  async openHooks(options) {
+    const { openHooks } = (await import(serviceBundle)) as typeof Agent;
+    return openHooks(options);
+  },
   readLedger: readLedgerFile,
   async readFile(path, bytesMax) {
     const bytes = await readFileOrNull(path, { bytesMax });

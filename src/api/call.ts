@@ -33,16 +33,16 @@ export async function callResource(service: Service, call: ResourceCall): Promis
 }
 
 /** The object in `parameters_json`; the empty string means none. */
-export function parseParameters(json: string): Record<string, unknown> {
+export function parseParameters(json: string, name = 'parameters_json'): Record<string, unknown> {
   if (json === '') return {};
   let value: unknown;
   try {
     value = JSON.parse(json);
   } catch (cause) {
-    throw new AgentError('InvalidArgument', `parameters_json is not JSON: ${(cause as Error).message}`, { cause });
+    throw new AgentError('InvalidArgument', `${name} is not JSON: ${(cause as Error).message}`, { cause });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new AgentError('InvalidArgument', 'parameters_json is not a JSON object');
+    throw new AgentError('InvalidArgument', `${name} is not a JSON object`);
   }
   return value as Record<string, unknown>;
 }

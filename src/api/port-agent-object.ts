@@ -1,4 +1,5 @@
 /** The object `/dev/ovs/PortAgent1`: the declared D-Bus methods, carried out by the handlers of the resource table. */
+import type { Category, JsonObject } from '../ledger/block.ts';
 import { parsePhase } from '../model/lifecycle.ts';
 import { AgentError } from '../model/errors.ts';
 import { parseContainerName, parseNetdevName, parseVmid } from '../model/names.ts';
@@ -110,6 +111,16 @@ export function portAgentObject(service: Service, authorise: Authorise): ServedI
             ? `VALID: ${report.blocks} blocks, last hash ${report.lastHash}`
             : `INVALID: ${describeBad(firstBad)}`,
         ];
+      },
+      add_blockchain_data: async ([category, action, data], caller) => {
+        const block = await ledger.append({
+          // The ledger refuses what it does not know.
+          category: category as Category,
+          action,
+          metadata: { ...causeOf(caller, 'api add_blockchain_data'), host: service.node, plugin: 'external' },
+          data: parseParameters(data, 'data_json') as JsonObject,
+        });
+        return [block.hash];
       },
       Prove: async ([height]) => [(await ledger.prove(Number(height))).toString()],
       get_interface_bindings: () => Promise.resolve([JSON.stringify(engine.interfaceBindings())]),

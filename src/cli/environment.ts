@@ -1,4 +1,36 @@
 /** What the command asks of the outside. `src/cli.ts` hands it in. */
+import type { Vmid } from '../model/names.ts';
+
+/** The hookscript of one guest. */
+export interface HookEntry {
+  readonly vmid: Vmid;
+  readonly kind: string;
+  readonly isTemplate: boolean;
+  readonly state: string;
+  readonly hookscript: string | null;
+  /** Called beside ours, or instead. */
+  readonly other: string | null;
+  /** Why Proxmox VE would not start the guest. */
+  readonly problem: string | null;
+}
+
+export interface HookChange {
+  /** `CT 100` */
+  readonly guest: string;
+  readonly changed: boolean;
+  readonly from: string | null;
+  readonly to: string | null;
+  /** What was done, or would be; empty when it was so already. */
+  readonly steps: readonly string[];
+}
+
+/** Hookscripts of this node's guests, changed by this process as root. */
+export interface Hooks {
+  statusAll(): Promise<readonly HookEntry[]>;
+  status(vmid: Vmid): Promise<HookEntry>;
+  attach(vmid: Vmid, request: { dryRun: boolean; storage: string | null }): Promise<HookChange>;
+  detach(vmid: Vmid, request: { dryRun: boolean }): Promise<HookChange>;
+}
 
 export interface Environment {
   /** Calls a D-Bus method of the service. Rejects with an `AgentError`, with `Timeout` after 25 s or after `deadlineMs`. */
@@ -11,6 +43,7 @@ export interface Environment {
   unlist(options: { config: string | null }): Promise<number>;
   /** Moves an altered ledger aside; resolves with the exit code. */
   acknowledge(options: { config: string | null }): Promise<number>;
+  openHooks(options: { config: string | null }): Promise<Hooks>;
   /** A ledger file as chunks, for verification without the service. */
   readLedger(path: string): AsyncIterable<Uint8Array>;
   /** A small file, whole. Rejects with `NotFound` or `Unavailable`; also when it is longer than `bytesMax`. */

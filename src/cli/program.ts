@@ -11,6 +11,8 @@ import type { Shell } from './completion/script.ts';
 import type { Environment } from './environment.ts';
 import { controlGuest } from './guest-commands.ts';
 import type { GuestVerb } from './guest-commands.ts';
+import { changeHooks, showHooks } from './hook-commands.ts';
+import type { HookFlags } from './hook-commands.ts';
 import { outputFormats } from './output.ts';
 import type { OutputFormat, OutputOptions } from './output.ts';
 import { runLs, runUsage, runVerb } from './resource-commands.ts';
@@ -122,6 +124,7 @@ export function buildProgram(env: Environment, finish: (code: number) => void): 
     finish,
   );
   addGuest(env, add('guest', 'Lists, shows, starts and ends guests.', ['guest list', 'guest start 100']), done);
+  addHook(env, add('hook', 'Our hookscript in guests of this node.', ['hook status', 'hook attach --all']), done);
   addVerbs(env, add, done, finish);
 
   add('serve', 'Runs the service in the foreground.', [
@@ -189,6 +192,41 @@ function addGuest(env: Environment, guest: Command, done: (action: Promise<numbe
       .action((vmid: string, flags: FormatFlags & { timeout?: number }) =>
         done(controlGuest(env, verb, vmid, flags.timeout ?? null, outputOptions(env, flags))),
       );
+  }
+}
+
+function addHook(env: Environment, hook: Command, done: (action: Promise<number>) => Promise<void>): void {
+  interface Flags extends FormatFlags {
+    all?: true;
+    dryRun?: true;
+    storage?: string;
+    config?: string;
+  }
+  const flagsOf = ({ all, dryRun, storage, config }: Flags): HookFlags => ({
+    all: all === true,
+    dryRun: dryRun === true,
+    storage: storage ?? null,
+    config: config ?? null,
+  });
+  const described = {
+    attach: 'Gives guests our hookscript. One that a guest has is kept: it is called after ours from then on.',
+    detach: 'Takes our hookscript off guests again; one that a guest had before is put back.',
+  } as const;
+  withFormat(hook.command('status [vmid...]').description('Hookscripts of guests, and whether Proxmox VE finds them.'))
+    .option('--config <file>', 'configuration file')
+    .addHelpText('after', examples(['hook status', 'hook status 100 101 --output-format json']))
+    .action((vmids: string[], flags: Flags) => done(showHooks(env, vmids, flagsOf(flags), outputOptions(env, flags))));
+  for (const verb of ['attach', 'detach'] as const) {
+    const command = withFormat(hook.command(`${verb} [vmid...]`).description(described[verb]))
+      .option('--all', 'all guests of this node, but templates')
+      .option('--dry-run', 'only say what would be done')
+      .option('--config <file>', 'configuration file')
+      .addHelpText('after', examples([`hook ${verb} 100`, `hook ${verb} --all --dry-run`]));
+    if (verb === 'attach')
+      command.option('--storage <name>', 'storage for the snippet; the first that allows it when not given');
+    command.action((vmids: string[], flags: Flags) =>
+      done(changeHooks(env, verb, vmids, flagsOf(flags), outputOptions(env, flags))),
+    );
   }
 }
 

@@ -17,11 +17,54 @@ export interface HostFiles {
   exists(path: string): Promise<boolean>;
 }
 
+export interface HostFolders {
+  /** Names in a folder, sorted; none when there is no such folder. Rejects with `Unavailable`. */
+  list(path: string): Promise<readonly string[]>;
+}
+
 export interface HostFile {
   /** Every byte one character. */
   readonly text: string;
   /** Last change of its content, in milliseconds since 1970. */
   readonly mtimeMs: number;
+}
+
+/** A file where a hookscript is looked for; symbolic links are followed. */
+export interface SnippetFile {
+  /** A regular file that may be executed: what Proxmox VE asks of a hookscript. */
+  readonly isRunnable: boolean;
+  /** It speaks of our hook, whatever its version. */
+  readonly isOurs: boolean;
+  /** Ours as the installed package has it: the same bytes, runnable, and no link. */
+  readonly isCurrent: boolean;
+}
+
+/** Copies of the package's snippet on storages. */
+export interface SnippetFiles {
+  /** null when there is no file. Rejects with `Unavailable`. */
+  look(path: string): Promise<SnippetFile | null>;
+  /** A regular file, complete or as before; makes its folder. Rejects with `Unavailable`. */
+  put(path: string): Promise<void>;
+  remove(path: string): Promise<void>;
+}
+
+/** Programs of this host, run to their end. */
+export interface Programs {
+  /** `command` begins with an absolute path. Rejects with `Unavailable` when it cannot be run, `Timeout` at the deadline. */
+  run(command: readonly [string, ...string[]], wait: ProgramWait): Promise<ProgramResult>;
+}
+
+export interface ProgramWait {
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ProgramResult {
+  /** null when a signal ended it. */
+  readonly exitStatus: number | null;
+  /** What it printed; where the two streams cannot be told apart, with what it complained about. */
+  readonly output: string;
+  readonly complaint: string;
 }
 
 /** Proxmox VE's API, of this node's cluster. */

@@ -3,14 +3,13 @@ import { join } from 'node:path';
 import type { Vmid } from '../model/names.ts';
 import type { ClusterCodec } from '../proxmox/cluster-codec.ts';
 import type { HaResource } from '../proxmox/ha-resources.ts';
-import type { SnippetStorage } from '../proxmox/storages.ts';
 import { readBoundedFile } from './bounded-file.ts';
 import type { ClusterRegistry } from './cluster-registry.ts';
 
 /** Proxmox VE itself stops at 1 MiB a file. */
 const fileBytesMax = 1024 * 1024;
 
-type Codec = Pick<ClusterCodec, 'haResources' | 'pools' | 'snippetStorages'>;
+type Codec = Pick<ClusterCodec, 'haResources' | 'pools'>;
 
 export class ClusterFiles {
   readonly #pveDir: string;
@@ -33,11 +32,6 @@ export class ClusterFiles {
   /** Guests that high availability manages, whatever their state. */
   haResources(): Promise<readonly HaResource[]> {
     return this.#read('ha/resources.cfg', this.#codec.haResources);
-  }
-
-  /** Storages that may hold hookscripts. */
-  snippetStorages(): Promise<readonly SnippetStorage[]> {
-    return this.#read('storage.cfg', this.#codec.snippetStorages);
   }
 
   /** A missing file is an empty one, as in Proxmox VE. */

@@ -1,12 +1,13 @@
 /** Small files of this host as they are now: configurations, and tables of the kernel. */
-import { open, stat } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { AgentError } from '../model/errors.ts';
-import type { HostFile, HostFiles } from '../node/contracts.ts';
+import type { HostFile, HostFiles, HostFolders } from '../node/contracts.ts';
+import { isMissing } from './bounded-file.ts';
 
 /** `/proc/net/unix` of a node with thousands of guests has some megabytes; a configuration never has that many. */
 const fileBytesMax = 16 * 1024 * 1024;
 
-export const hostFiles: HostFiles = {
+export const hostFiles: HostFiles & HostFolders = {
   async read(path): Promise<HostFile | null> {
     try {
       const file = await open(path, 'r');
@@ -29,9 +30,13 @@ export const hostFiles: HostFiles = {
       () => true,
       (error: unknown) => !isMissing(error),
     ),
+  async list(path): Promise<readonly string[]> {
+    try {
+      return (await readdir(path)).sort();
+    } catch (error) {
+      if (isMissing(error)) return [];
+      const why = error instanceof Error ? error.message : String(error);
+      throw new AgentError('Unavailable', `cannot list ${path}: ${why}`, { cause: error });
+    }
+  },
 };
-
-function isMissing(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === 'ENOENT' || code === 'ENOTDIR';
-}

@@ -3,7 +3,6 @@ import { parseClusterVersion, parseMembers, parseVmlist } from './cluster-state.
 import { parseGuestConfig, parseGuestDetails } from './guest-config.ts';
 import { parseHaResources } from './ha-resources.ts';
 import { parsePools } from './pools.ts';
-import { parseSnippetStorages } from './storages.ts';
 
 export const clusterCodec = {
   version: parseClusterVersion,
@@ -13,7 +12,6 @@ export const clusterCodec = {
   guestDetails: parseGuestDetails,
   haResources: parseHaResources,
   pools: parsePools,
-  snippetStorages: parseSnippetStorages,
 };
 
 export type ClusterCodec = typeof clusterCodec;

@@ -17,6 +17,7 @@ import type { GuestDirectory } from '../../src/node/guest-directory.ts';
 import type { ObservedPort, WantedPort } from '../../src/model/port.ts';
 import type { GuestControl } from '../../src/node/guest-control.ts';
 import type { GuestFacts } from '../../src/node/guest-facts.ts';
+import { GuestHooks } from '../../src/node/hooks/guest-hooks.ts';
 import { whyNotByUnit } from '../../src/node/ways.ts';
 import type { Cause, Link } from '../../src/ports/contracts.ts';
 import { desiredPorts } from '../../src/ports/desired.ts';
@@ -27,6 +28,7 @@ import { changeDraft, phaseDraft } from '../../src/ports/record.ts';
 import { parseGuestConfig } from '../../src/proxmox/guest-config.ts';
 import { guestDirectory } from './guest-directory.ts';
 import { openLedger } from './ledger-fixtures.ts';
+import { foreign, ProxmoxHost } from './proxmox-host.ts';
 import { MemoryLedgerStore } from './memory-ledger-store.ts';
 import { nodeKeys, policyText, proofFileOf } from './signed-logs.ts';
 
@@ -116,6 +118,25 @@ function documentedGuests(): GuestDirectory {
   });
 }
 
+/** No guest has a hookscript but 102, which has its own. Each command finds it so. */
+const documentedHooks: Environment['openHooks'] = () => {
+  const proxmox = new ProxmoxHost();
+  for (const [vmid, text] of configurations) {
+    proxmox.guest(vmid, vmid === 102 ? `hookscript: local:snippets/gpu.pl\n${text}` : text);
+  }
+  proxmox.scripts.set('/var/lib/vz/snippets/gpu.pl', foreign);
+  const hooks = new GuestHooks({
+    files: proxmox.files,
+    snippets: proxmox.snippets,
+    programs: proxmox,
+    locks: { isLocked: () => Promise.resolve(false) },
+    pveDir: '/etc/pve',
+    node: host,
+    record: () => Promise.resolve(),
+  });
+  return Promise.resolve(hooks);
+};
+
 async function runCommand(call: Environment['call'], args: readonly string[]): Promise<CommandResult> {
   const stdout: string[] = [];
   const stderr: string[] = [];
@@ -126,6 +147,7 @@ async function runCommand(call: Environment['call'], args: readonly string[]): P
       serve: () => Promise.reject(new Error('no document runs the service')),
       unlist: () => Promise.resolve(0),
       acknowledge: () => Promise.resolve(0),
+      openHooks: documentedHooks,
       readLedger: () => {
         throw new Error('reading a file is for the real command');
       },

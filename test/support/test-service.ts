@@ -79,6 +79,7 @@ function echoHandlers(callers: Caller[], { handlers = {} }: TestServiceOptions):
     get_blocks_by_height: echo('get_blocks_by_height'),
     get_block_by_hash: echo('get_block_by_hash'),
     verify_blockchain_integrity: echo('verify_blockchain_integrity'),
+    add_blockchain_data: echo('add_blockchain_data'),
     Prove: echo('Prove'),
     get_interface_bindings: echo('get_interface_bindings'),
     ...handlers,

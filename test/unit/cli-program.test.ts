@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import type { Environment } from '../../src/cli/environment.ts';
+import type { Environment, HookChange, HookEntry, Hooks } from '../../src/cli/environment.ts';
 import { run } from '../../src/cli/program.ts';
 import { AgentError, errorTable } from '../../src/model/errors.ts';
 import type { ErrorCode } from '../../src/model/errors.ts';
+import { parseVmid } from '../../src/model/names.ts';
 import { attach, chunksOf, fileOf, ledgerBytes, linesOf } from '../support/ledger-fixtures.ts';
 import { checkpointOf, nodeKeys, policyText, proofFileOf } from '../support/signed-logs.ts';
 
@@ -26,6 +27,7 @@ interface FakeEnvironment {
   readonly colors?: boolean;
   readonly unicode?: boolean;
   readonly ledger?: Uint8Array;
+  readonly hooks?: Hooks;
   readonly files?: Readonly<Record<string, Uint8Array | string>>;
 }
 
@@ -40,6 +42,7 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
     colors = false,
     unicode = false,
     ledger,
+    hooks,
     files = {},
   } = options;
   const out: string[] = [];
@@ -72,6 +75,10 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
     acknowledge(acknowledgeOptions) {
       calls.push(['acknowledge', acknowledgeOptions]);
       return Promise.resolve(0);
+    },
+    openHooks(hookOptions) {
+      calls.push(['openHooks', hookOptions]);
+      return Promise.resolve(hooks ?? (() => assert.fail('the test has no hooks'))());
     },
     readLedger(path) {
       calls.push(['readLedger', path]);
@@ -631,3 +638,75 @@ async function commandNames(): Promise<string[]> {
     name === 'help' ? [] : [name],
   );
 }
+
+describe('hook', () => {
+  const entries: readonly HookEntry[] = [
+    { vmid: 100, state: 'none', hookscript: null, other: null, isTemplate: false },
+    {
+      vmid: 101,
+      state: 'chained',
+      hookscript: 'local:snippets/ovs-port-agent+x.pl',
+      other: 'local:snippets/x.pl',
+      isTemplate: false,
+    },
+    { vmid: 102, state: 'none', hookscript: null, other: null, isTemplate: true },
+  ].map((entry) => ({ ...entry, vmid: parseVmid(entry.vmid), kind: 'lxc', problem: null }));
+  const asked: string[] = [];
+  const change =
+    (verb: string) =>
+    (vmid: number, { dryRun }: { dryRun: boolean }): Promise<HookChange> => {
+      asked.push(`${verb} ${vmid}`);
+      if (vmid === 100) return Promise.reject(new AgentError('Busy', 'CT 100 is locked (backup)'));
+      return Promise.resolve({
+        guest: `CT ${vmid}`,
+        changed: !dryRun,
+        from: null,
+        to: 'local:snippets/ovs-port-agent',
+        steps: [`pct set ${vmid} --hookscript local:snippets/ovs-port-agent`],
+      });
+    };
+  const hooks: Hooks = {
+    statusAll: () => Promise.resolve(entries),
+    status: (vmid) => Promise.resolve(entries.find((entry) => entry.vmid === vmid) ?? assert.fail()),
+    attach: change('attach'),
+    detach: change('detach'),
+  };
+  beforeEach(() => {
+    asked.length = 0;
+  });
+
+  it('shows the hookscripts of all guests, or of those that are named', async () => {
+    const { out } = await type('hook status --noborder --noheader', { hooks });
+    assert.match(out, /^lxc +none +100 *$/m);
+    assert.match(out, /^lxc +chained +101 +local:snippets\/ovs-port-agent\+x\.pl +local:snippets\/x\.pl/m);
+    const one = await type('hook status 101 --output-format json', { hooks });
+    assert.equal((JSON.parse(one.out) as unknown[]).length, 1);
+  });
+
+  it('goes on after a guest that cannot be changed, and exits with the code of the first', async () => {
+    const { exitCode, out, err } = await type('hook attach 100 101', { hooks });
+    assert.deepEqual(
+      [exitCode, out, err],
+      [
+        errorTable.Busy.exit,
+        'CT 101: attached, hookscript local:snippets/ovs-port-agent',
+        'ovs-port-agent: CT 100 is locked (backup)',
+      ],
+    );
+  });
+
+  it('takes all guests but templates to attach, and says what it would do in a dry run', async () => {
+    const { out } = await type('hook attach --all --dry-run', { hooks });
+    assert.deepEqual(asked, ['attach 100', 'attach 101']);
+    assert.equal(out, 'CT 101: would pct set 101 --hookscript local:snippets/ovs-port-agent');
+    await type('hook detach --all', { hooks });
+    assert.deepEqual(asked.slice(2), ['detach 100', 'detach 101', 'detach 102']);
+  });
+
+  it('refuses what names no guest, or names some beside --all', async () => {
+    for (const line of ['hook attach', 'hook detach --all 100', 'hook attach 99', 'hook attach 100;reboot']) {
+      assert.equal((await type(line, { hooks })).exitCode, errorTable.InvalidArgument.exit, line);
+    }
+    assert.deepEqual(asked, []);
+  });
+});

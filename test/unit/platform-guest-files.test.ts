@@ -227,11 +227,9 @@ describe('the cluster file system', () => {
     assert.equal(count('user.cfg'), 2);
   });
 
-  it('holds what high availability manages and where snippets may lie', async () => {
+  it('holds what high availability manages', async () => {
     put('ha/resources.cfg', 'ct: 100\n\tstate started\n');
-    put('storage.cfg', 'dir: local\n\tpath /var/lib/vz\n\tcontent snippets\n');
     assert.deepEqual(await files.haResources(), [{ kind: 'lxc', vmid: 100, state: 'started' }]);
-    assert.equal((await files.snippetStorages())[0]?.folder, '/var/lib/vz/snippets');
     // Nothing counts writes to them here: they are read each time.
     put('ha/resources.cfg', '');
     assert.deepEqual(await files.haResources(), []);

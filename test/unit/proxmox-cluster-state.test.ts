@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { clusterCodec } from '../../src/proxmox/cluster-codec.ts';
 import { parseSectionConfig } from '../../src/proxmox/section-config.ts';
+import { parseFolderStorages } from '../../src/proxmox/storages.ts';
 
 /** As the cluster file system prints them. */
 const version = `{
@@ -153,12 +154,53 @@ dir: other
 	content-dirs iso=i,snippets=hooks/all
 	shared 1
 `;
-  it('are those in use that allow snippets, with the folder of the files', () => {
-    assert.deepEqual(clusterCodec.snippetStorages(text), [
-      { storage: 'local', folder: '/var/lib/vz/snippets', nodes: null, shared: false },
-      { storage: 'team', folder: '/mnt/pve/team/snippets', nodes: ['pve1', 'pve2'], shared: true },
-      { storage: 'other', folder: '/mnt/other/hooks/all', nodes: null, shared: true },
-    ]);
+  it('are folders, some in use for snippets', () => {
+    assert.deepEqual(
+      parseFolderStorages(text).map(({ content, ...storage }) => ({ ...storage, content: content.join() })),
+      [
+        {
+          storage: 'local',
+          folder: '/var/lib/vz/snippets',
+          nodes: null,
+          shared: false,
+          allowsSnippets: true,
+          content: 'iso,vztmpl,snippets',
+        },
+        {
+          storage: 'team',
+          folder: '/mnt/pve/team/snippets',
+          nodes: ['pve1', 'pve2'],
+          shared: true,
+          allowsSnippets: true,
+          content: 'snippets',
+        },
+        {
+          storage: 'off',
+          folder: '/mnt/off/snippets',
+          nodes: null,
+          shared: false,
+          allowsSnippets: false,
+          content: 'snippets',
+        },
+        {
+          storage: 'other',
+          folder: '/mnt/other/hooks/all',
+          nodes: null,
+          shared: true,
+          allowsSnippets: true,
+          content: 'snippets',
+        },
+      ],
+    );
+  });
+
+  it('always have local, the folder that Proxmox VE takes for it, on every node', () => {
+    for (const other of ['', 'zfspool: local\n\tpool x\n', 'dir: local\n\tpath /elsewhere\n\tcontent iso\n']) {
+      const [local, ...others] = parseFolderStorages(other);
+      assert.deepEqual([local?.folder, local?.allowsSnippets, others], ['/var/lib/vz/snippets', true, []], other);
+    }
+    const [local] = parseFolderStorages('dir: local\n\tnodes pve2\n\tcontent iso\n');
+    assert.deepEqual([local?.folder, local?.allowsSnippets, local?.nodes], ['/var/lib/vz/snippets', false, null]);
   });
 });
 
@@ -186,7 +228,7 @@ describe('a section file', () => {
           const text = parts.join('');
           for (const { type, id } of parseSectionConfig(text)) assert.ok(text.includes(type) && text.includes(id));
           clusterCodec.haResources(text);
-          clusterCodec.snippetStorages(text);
+          parseFolderStorages(text);
           clusterCodec.pools(text);
         },
       ),

@@ -112,6 +112,16 @@ export const portAgentInterface = {
       privilege: 'read',
       doc: 'Verifies the whole ledger; the answer begins with VALID or INVALID.',
     },
+    add_blockchain_data: {
+      in: [
+        { name: 'category', type: 's' },
+        { name: 'action', type: 's' },
+        { name: 'data_json', type: 's' },
+      ],
+      out: [{ name: 'hash', type: 's' }],
+      privilege: 'ledger',
+      doc: 'Records what the caller says it has done, marked as said from outside, and answers the hash of the block.',
+    },
     Prove: {
       in: [{ name: 'height', type: 't' }],
       out: [{ name: 'proof', type: 's' }],

@@ -137,6 +137,8 @@ export class SimAgent {
       pools: { problem: null, poolOf: () => null },
       containerNames: { nameOf: (netdev) => Promise.resolve(parseContainerName(netdev)) },
       debounceMs: 500,
+      timerMs: 60_000,
+      switchWakes: true,
       drift: this.#options.drift,
       events: {
         portAdded: () => undefined,

@@ -13,6 +13,7 @@ import type { Operation } from '../src/ovsdb/wire.ts';
 import { ovsdbRemotes } from '../src/platform/ovsdb-socket.ts';
 import { systemTimers } from '../src/platform/timers.ts';
 import { Committer } from '../src/ports/committer.ts';
+import { WriteAhead } from '../src/ports/journal.ts';
 import type { Recorder } from '../src/ports/contracts.ts';
 import { desiredPorts } from '../src/ports/desired.ts';
 import { SwitchView, switchTables } from '../src/ports/switch-view.ts';
@@ -208,17 +209,22 @@ async function startNode(later: Later, daemon: Daemon): Promise<Node> {
     lock: switchLock,
   });
   const view = new SwitchView(() => client.replica);
+  const recorder = freeLedger();
   const committer = new Committer({
     switch: client,
     view,
-    recorder: freeLedger(),
+    recorder,
+    journal: new WriteAhead({
+      recorder,
+      host: 'bench',
+      settle: () => Promise.resolve(),
+      onLedgerGap: (error) => {
+        throw error;
+      },
+    }),
     clock: systemTimers,
-    host: 'bench',
     cluster: () => 'bench',
     newTxn: txnNames(randomBytes(6).toString('hex')),
-    onLedgerGap: (error) => {
-      throw error;
-    },
     onCommitted: () => undefined,
   });
   client.listen({

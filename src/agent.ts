@@ -2,10 +2,10 @@
  * The service: wires the modules, takes the bus name, serves until a signal. Everything that can refuse to start does
  * so before the name is taken, so that "the name is there" means "it works".
  */
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { hostname, uptime } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { authoriseByUid } from './api/dbus/authorise.ts';
 import { createDispatcher } from './api/dbus/dispatch.ts';
 import { createEmitter } from './api/dbus/emitter.ts';
@@ -13,9 +13,10 @@ import type { Emitter } from './api/dbus/emitter.ts';
 import { busName, objectPath } from './api/dbus/port-agent-interface.ts';
 import type { portAgentInterface } from './api/dbus/port-agent-interface.ts';
 import { portAgentObject } from './api/port-agent-object.ts';
+import { RefusalRecord } from './api/refusal-record.ts';
 import type { Service } from './api/service.ts';
 import { planManagedBlock, portNamesOf } from './interfaces/managed-block.ts';
-import type { Block } from './ledger/block.ts';
+import type { Block, JsonObject } from './ledger/block.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { findAlteration } from './ledger/load.ts';
 import { StoredTree } from './ledger/stored-tree.ts';
@@ -52,14 +53,16 @@ import { LinkMonitor, Links } from './platform/links.ts';
 import { createLog, OnceLog } from './platform/log.ts';
 import type { Log } from './platform/log.ts';
 import { ovsdbRemotes, ovsdbTlsFiles } from './platform/ovsdb-socket.ts';
+import { describeProcess } from './platform/process-name.ts';
 import { ProxmoxHttp } from './platform/proxmox-http.ts';
 import { readRunFacts } from './platform/run-facts.ts';
 import { drainSpool } from './platform/spool.ts';
 import { TaskOutputFiles } from './platform/task-outputs.ts';
 import { systemTimers, wallClockMs } from './platform/timers.ts';
 import { startWatchdog } from './platform/watchdog.ts';
-import type { Recorder } from './ports/contracts.ts';
+import type { Cause, Recorder } from './ports/contracts.ts';
 import { PortEngine } from './ports/engine.ts';
+import { WriteAhead } from './ports/journal.ts';
 import { switchTables } from './ports/switch-view.ts';
 import { switchLock } from './ports/transaction.ts';
 import { txnNames } from './ports/txn-name.ts';
@@ -88,6 +91,9 @@ const stopDeadlineMs = 5000;
 const spoolIntervalMs = 60_000;
 /** Where systemd writes what transient units print. */
 const tasksFolder = '/run/ovs-port-agent/tasks';
+
+/** Of the configuration in a block; of a longer one the block has the digest alone. */
+const configCharsMax = 16_384;
 
 const version = process.env['OVS_PORT_AGENT_VERSION'] ?? '0.0.0';
 
@@ -125,7 +131,14 @@ export async function unlist(options: { readonly config: string | null }): Promi
     await mkdir(config.state_dir, { recursive: true, mode: 0o750 });
     const lock = await acquireFlock(`${config.ledger_path}.lock`, { deadlineMs: ledgerLockDeadlineMs });
     try {
-      const { written } = await interfacesFile(config).update([]);
+      const { written } = await withLedger(config, (ledger) => {
+        const onLedgerGap = ({ message }: AgentError): void => {
+          log('warning', `this is not in the ledger: ${message}`);
+        };
+        const settle = (): Promise<void> => Promise.resolve();
+        const journal = new WriteAhead({ recorder: ledger, host: nodeName(), settle, onLedgerGap });
+        return interfacesFile(config).update([], journal, ownCause('unlist'));
+      });
       log('info', `${config.interfaces_path} ${written ? 'lists no port any more' : 'lists no port'}`);
     } finally {
       await lock.release();
@@ -154,7 +167,15 @@ export async function acknowledge(options: { readonly config: string | null }): 
       if (bad === null) throw new AgentError('Conflict', `${config.ledger_path} was not altered: nothing was moved`);
       const folder = await moveEvidence(config.ledger_path);
       log('info', `block ${bad.height} at byte ${bad.offset}: ${bad.reason}`);
-      log('info', `kept as ${folder}; the next start begins a new ledger that commits to it, with a new key`);
+      await withLedger(config, (ledger) =>
+        ledger.append({
+          category: 'storage',
+          action: 'acknowledge',
+          metadata: { ...ownCause('ledger acknowledge'), host: nodeName(), plugin: 'agent' },
+          data: { evidence: basename(folder), height: bad.height, offset: bad.offset, why: bad.reason },
+        }),
+      );
+      log('info', `kept as ${folder}; a new ledger begins that commits to it, and the next start makes its key`);
     } finally {
       await lock.release();
     }
@@ -164,6 +185,36 @@ export async function acknowledge(options: { readonly config: string | null }): 
     log('error', `nothing was acknowledged: ${error.message}`);
     return errorTable[error.code].exit;
   }
+}
+
+/** For what a command does while no service runs, under the ledger's lock: the command writes its blocks itself. */
+async function withLedger<T>(config: Config, action: (ledger: Ledger) => Promise<T>): Promise<T> {
+  const store = await openLedgerFile(config.ledger_path);
+  const tree = new StoredTree(ledgerTreeFiles(dirname(config.ledger_path)));
+  const ledger = await Ledger.open(store, {
+    nowMs: wallClockMs,
+    host: nodeName(),
+    tree,
+    // The next start signs.
+    key: null,
+    checkpointBlocks: Infinity,
+    checkpointMs: Infinity,
+    clock: systemTimers,
+  });
+  try {
+    return await action(ledger);
+  } finally {
+    await ledger.close();
+  }
+}
+
+/** A change that this process makes by itself. */
+function ownCause(cause: string): Cause {
+  return { cause, user: 'root', uid: process.getuid?.() ?? 0, process: `ovs-port-agent[${process.pid}]` };
+}
+
+function nodeName(): string {
+  return hostname().split('.')[0] ?? 'localhost';
 }
 
 /** What every part of the service is wired with. */
@@ -187,7 +238,7 @@ async function run(
   log: Log,
   stopSignal: AbortSignal,
 ): Promise<number> {
-  const node = hostname().split('.')[0] ?? 'localhost';
+  const node = nodeName();
   const closers: Context['closers'] = [];
   const context: Context = {
     ...options,
@@ -280,6 +331,30 @@ async function openLedgerKey(
     const problem = `the ledger has no key: ${toAgentError(thrown).message}`;
     log('error', problem);
     return { ledgerKey: null, problems: [problem] };
+  }
+}
+
+/** The configuration that a run has, when the last one had another: what it says decides about every port. */
+async function recordConfig({ config, node, log }: Context, ledger: Ledger): Promise<void> {
+  try {
+    const effective = JSON.parse(JSON.stringify(config)) as JsonObject;
+    const sha256 = hash('sha256', JSON.stringify(effective));
+    const [last] = await ledger.query({ category: 'config', action: 'load', limit: 1 });
+    const before = last?.data['sha256'] ?? null;
+    if (before === sha256) return;
+    const isShort = JSON.stringify(effective).length <= configCharsMax;
+    await ledger.append({
+      category: 'config',
+      action: 'load',
+      metadata: { ...ownCause('start'), host: node, plugin: 'agent' },
+      data: {
+        before: { height: last?.height ?? null, sha256: before },
+        sha256,
+        ...(isShort ? { config: effective } : {}),
+      },
+    });
+  } catch (error) {
+    log('warning', `the ledger has no record of this configuration: ${toAgentError(error).message}`);
   }
 }
 
@@ -423,7 +498,7 @@ function wireEngine(
     }
     await engine.start();
     context.isRunning = true;
-    void recordRun(context, ledger, 'start');
+    void recordConfig(context, ledger).then(() => recordRun(context, ledger, 'start'));
   };
   return { engine, parts, connectSwitch, start };
 }
@@ -463,10 +538,10 @@ class Face {
 }
 
 /** The service without what needs the bus. */
-type OffBus = Omit<Service, 'guests'>;
+type OffBus = Omit<Service, 'guests' | 'processOf'>;
 
 async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, face: Face): Promise<void> {
-  const { config, bus: address, log, stopSignal, closers } = context;
+  const { config, bus: address, log, troubles, stopSignal, closers } = context;
   const bus = await Bus.connect(
     {
       address: address ?? config.bus ?? systemBusAddress(process.env),
@@ -485,8 +560,23 @@ async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, f
   });
   const systemd = new Systemd({ bus, clock: systemTimers, onState: systemdStateLog(log) });
   if (config.sources.units) hearUnits(systemd, parts.engine, log);
-  const service: Service = { ...parts, guests: wireGuestControl(context, parts, recorder, systemd, face) };
-  const authorise = authoriseByUid(process.getuid?.() ?? 0);
+  const service: Service = {
+    ...parts,
+    processOf: (sender) => bus.senderPid(sender).then(describeProcess, () => null),
+    guests: wireGuestControl(context, parts, recorder, systemd, face),
+  };
+  const refusals = new RefusalRecord(authoriseByUid(process.getuid?.() ?? 0), {
+    append: (draft) => recorder.append(draft),
+    onLedgerGap: (error) => {
+      troubles.write(toAgentError(error).message);
+    },
+    clock: systemTimers,
+    host: context.node,
+  });
+  closers.push(() => {
+    refusals.close();
+  });
+  const { authorise } = refusals;
   const served = portAgentObject(service, authorise);
   bus.serve(
     createDispatcher({

@@ -20,6 +20,11 @@ const blocksMax = 10_000;
 
 export function portAgentObject(service: Service, authorise: Authorise): ServedInterface<typeof portAgentInterface> {
   const { engine, ledger } = service;
+  /** Why a change is made, as the ledger will say it. */
+  const causeOf = async (caller: Caller, cause: string): Promise<Cause> => {
+    const process = await service.processOf(caller.sender);
+    return { cause, ...userOf(caller), ...(process === null ? {} : { process }) };
+  };
   const read = async (
     path: string,
     caller: Caller,
@@ -31,7 +36,7 @@ export function portAgentObject(service: Service, authorise: Authorise): ServedI
         verb: 'get',
         path,
         input,
-        cause: causeOf(caller, `api get ${path}`),
+        cause: readingCause(caller, path),
         signal,
         // The declared privilege of the method has been checked by the dispatcher.
         authorise: () => Promise.resolve(),
@@ -45,36 +50,37 @@ export function portAgentObject(service: Service, authorise: Authorise): ServedI
       ping: () => Promise.resolve(['pong']),
       list_ports: () => Promise.resolve([engine.ports().map(({ port }) => port)]),
       add_port: async ([netdev], caller) => [
-        await engine.addPort(parseNetdevName(netdev), null, causeOf(caller, 'api add_port')),
+        await engine.addPort(parseNetdevName(netdev), null, await causeOf(caller, 'api add_port')),
       ],
-      del_port: async ([netdev], caller) => [await engine.removePort(netdev, causeOf(caller, 'api del_port'))],
+      del_port: async ([netdev], caller) => [await engine.removePort(netdev, await causeOf(caller, 'api del_port'))],
       create_container_interface: async ([netdev, container, vmid], caller) => [
         await engine.createContainerInterface(
           parseNetdevName(netdev),
           parseContainerName(container),
           parseVmid(vmid),
-          causeOf(caller, 'api create_container_interface'),
+          await causeOf(caller, 'api create_container_interface'),
         ),
       ],
       remove_container_interface: async ([port], caller) => [
-        await engine.removePort(port, causeOf(caller, 'api remove_container_interface')),
+        await engine.removePort(port, await causeOf(caller, 'api remove_container_interface')),
       ],
       NotifyLifecycle: async ([vmid, phase], caller) => [
-        await engine.notifyLifecycle(parseVmid(vmid), parsePhase(phase), causeOf(caller, 'hook')),
+        await engine.notifyLifecycle(parseVmid(vmid), parsePhase(phase), await causeOf(caller, 'hook')),
       ],
       Call: async ([verb, path, parameters], caller, signal) => {
         const result = await callResource(service, {
           verb,
           path,
           input: parseParameters(parameters),
-          cause: causeOf(caller, `api ${verb} ${path}`),
+          // What only reads leaves no block.
+          cause: verb === 'get' ? readingCause(caller, path) : await causeOf(caller, `api ${verb} ${path}`),
           signal,
           authorise: (privilege) => authorise(caller, privilege),
         });
         return [JSON.stringify(result ?? null)];
       },
       Reconcile: async (_args, caller) => {
-        const { changes, problems } = await engine.reconcile(causeOf(caller, 'api Reconcile'));
+        const { changes, problems } = await engine.reconcile(await causeOf(caller, 'api Reconcile'));
         return [
           JSON.stringify({
             changes: changes.map((change) => ({
@@ -117,7 +123,7 @@ export function portAgentObject(service: Service, authorise: Authorise): ServedI
           // The ledger refuses what it does not know.
           category: category as Category,
           action,
-          metadata: { ...causeOf(caller, 'api add_blockchain_data'), host: service.node, plugin: 'external' },
+          metadata: { ...(await causeOf(caller, 'api add_blockchain_data')), host: service.node, plugin: 'external' },
           data: parseParameters(data, 'data_json') as JsonObject,
         });
         return [block.hash];
@@ -135,9 +141,13 @@ export function portAgentObject(service: Service, authorise: Authorise): ServedI
   );
 }
 
-/** Why a change is made, as the ledger will say it. Node cannot ask for the names of other users. */
-function causeOf(caller: Caller, cause: string): Cause {
-  return { cause, user: caller.uid === 0 ? 'root' : `uid ${caller.uid}`, uid: caller.uid };
+function readingCause(caller: Caller, path: string): Cause {
+  return { cause: `api get ${path}`, ...userOf(caller) };
+}
+
+/** Node cannot ask for the names of other users. */
+function userOf({ uid }: Caller): Pick<Cause, 'user' | 'uid'> {
+  return { user: uid === 0 ? 'root' : `uid ${uid}`, uid };
 }
 
 function oneSegment(name: string): string {

@@ -15,6 +15,8 @@ export interface Service {
   readonly ledgerKey: SignerKey | null;
   readonly guests: Pick<GuestControl, 'control'>;
   readonly directory: Pick<GuestDirectory, 'list' | 'show'>;
+  /** The process behind a caller on the bus, in words; null when it cannot be told. */
+  readonly processOf: (sender: string) => Promise<string | null>;
   /** Problems that no module of the engine knows: configuration, guests' files. */
   readonly notices: () => readonly string[];
 }

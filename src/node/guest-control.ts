@@ -123,7 +123,7 @@ export class GuestControl {
     if (before === 'changing' && action !== 'stop') {
       throw new AgentError('Busy', `${base.guest} is starting or ending just now; try again in a moment`);
     }
-    const plan = this.#plan(facts, request);
+    const plan = withStates(this.#plan(facts, request), before, wanted);
     const ports = await this.#recorded(vmid, plan, request, async () => {
       // Again, because the ledger's disk may have taken its time.
       await this.#refuseLocked(facts);
@@ -313,6 +313,11 @@ export class GuestControl {
       return run();
     }
   }
+}
+
+/** The block says what the guest was and what it is to be. */
+function withStates(plan: Plan, before: RunState, after: RunState): Plan {
+  return { ...plan, draft: { ...plan.draft, data: { ...plan.draft.data, before, after } } };
 }
 
 /** Of a tool's output, for an error message. */

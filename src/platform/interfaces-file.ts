@@ -1,9 +1,11 @@
 /** `/etc/network/interfaces` on disk: the managed block brought up to date under Proxmox VE's own lock. */
+import { hash } from 'node:crypto';
 import { unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ForeignMention, ListedPort, ManagedBlockPlan } from '../interfaces/managed-block.ts';
 import { AgentError } from '../model/errors.ts';
 import type { PortName } from '../model/names.ts';
+import type { Cause, Journal, PlannedChange } from '../ports/contracts.ts';
 import { inodeOf, readFileAndInode, replaceFile } from './durable-file.ts';
 import { acquireFlock } from './flock.ts';
 import type { Flock } from './flock.ts';
@@ -73,17 +75,24 @@ export class InterfacesFile {
    * Proxmox VE's "Apply" and "Revert" take no lock. They are noticed by inode right before and after each rename; what
    * then still slips between costs at most a second click: pending changes are never lost and never made current here.
    *
+   * Each file is put into `journal` before it is written.
+   *
    * Throws `Busy` (locked, or changed by others all the time), `Conflict` (not a text file) or `Unavailable` (full disk, read-only,
    * cancelled); the files then keep their bytes, or the one of them that was already done its new ones.
    */
-  async update(ports: readonly ListedPort[], signal?: AbortSignal): Promise<InterfacesUpdate> {
+  async update(
+    ports: readonly ListedPort[],
+    journal: Pick<Journal, 'change'>,
+    cause: Cause,
+    signal?: AbortSignal,
+  ): Promise<InterfacesUpdate> {
     const view = await this.#look(ports, signal);
     if (view === null || !isOutdated(view)) return outcome(view, false);
 
     const deadlineMs = this.#options.lockDeadlineMs ?? lockDeadlineMsDefault;
     const lock = await acquireFlock(this.#lockPath, { deadlineMs, signal });
     try {
-      return await this.#updateLocked(ports, lock, signal);
+      return await this.#updateLocked(ports, { journal, cause }, lock, signal);
     } finally {
       await lock.release();
     }
@@ -91,6 +100,7 @@ export class InterfacesFile {
 
   async #updateLocked(
     ports: readonly ListedPort[],
+    { journal, cause }: { readonly journal: Pick<Journal, 'change'>; readonly cause: Cause },
     lock: Flock,
     signal: AbortSignal | undefined,
   ): Promise<InterfacesUpdate> {
@@ -100,9 +110,11 @@ export class InterfacesFile {
       if (view === null || !isOutdated(view)) return outcome(view, written);
       await this.#keepOriginal(view.current.bytes, signal);
       try {
-        const pending = await this.#writePending(view, lock, signal);
-        written ||= pending?.inode !== view.pending?.inode;
-        written = (await this.#writeCurrent(view, pending, lock, signal)) || written;
+        await journal.change(plannedWrites(view, cause), async () => {
+          const pending = await this.#writePending(view, lock, signal);
+          written ||= pending?.inode !== view.pending?.inode;
+          written = (await this.#writeCurrent(view, pending, lock, signal)) || written;
+        });
       } catch (error) {
         if (!(error instanceof ChangedMeanwhile)) throw error;
       }
@@ -188,8 +200,35 @@ export class InterfacesFile {
 }
 
 /** Leads to another pass, never to a caller. */
-class ChangedMeanwhile extends Error {
-  override readonly name = 'ChangedMeanwhile';
+class ChangedMeanwhile extends AgentError {
+  constructor() {
+    super('Conflict', 'somebody else changed the file meanwhile');
+  }
+}
+
+/** Names that one block carries. */
+const listedRecordedMax = 1000;
+
+/** What the ledger is told of the files about to be written. */
+function plannedWrites({ current, pending }: View, cause: Cause): PlannedChange[] {
+  return [pending, current].flatMap((file) =>
+    file?.plan.changed === true
+      ? [
+          {
+            category: 'netcfg',
+            action: 'write',
+            cause,
+            data: {
+              file: file.path,
+              before: { sha256: hash('sha256', file.bytes) },
+              after: { sha256: hash('sha256', Buffer.from(file.plan.text, 'latin1')) },
+              listed: file.plan.listed.slice(0, listedRecordedMax),
+              listed_count: file.plan.listed.length,
+            },
+          },
+        ]
+      : [],
+  );
 }
 
 function isSameVersion(a: Version | null, b: Version | null): boolean {

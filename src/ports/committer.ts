@@ -11,10 +11,9 @@
  */
 import { AgentError, isRetryable, toAgentError } from '../model/errors.ts';
 import type { Block } from '../ledger/block.ts';
-import type { Cause, Clock, Recorder, Switch } from './contracts.ts';
-import { changeDraft } from './record.ts';
+import type { Cause, Clock, Journal, Recorder, Switch } from './contracts.ts';
+import { plannedChange } from './record.ts';
 import { mirrorChangeKey } from './mirror-plan.ts';
-import { LedgerGap } from './ledger-gap.ts';
 import type { Change } from './change.ts';
 import { buildTransaction, switchLock } from './transaction.ts';
 import type { SeededChange } from './transaction.ts';
@@ -32,14 +31,12 @@ const transactDeadlineMs = 5000;
 export interface CommitterOptions {
   readonly switch: Switch;
   readonly view: SwitchView;
-  readonly recorder: Recorder;
+  readonly journal: Pick<Journal, 'change'>;
+  readonly recorder: Pick<Recorder, 'treeHead' | 'inDoubt' | 'abandon'>;
   readonly clock: Clock;
-  readonly host: string;
   readonly cluster: () => string;
   /** A new name for a transaction. */
   readonly newTxn: () => string;
-  /** Told when the ledger could not take a block; the guests are served all the same. */
-  readonly onLedgerGap: (error: AgentError) => void;
   /** Told once of every change that the switch has taken, whoever asked for it. */
   readonly onCommitted: (change: Change) => void;
 }
@@ -57,7 +54,6 @@ interface Request {
 }
 
 export class Committer {
-  readonly gap = new LedgerGap();
   readonly #options: CommitterOptions;
   readonly #appliedWaiters = new Set<() => void>();
   #queue: Request[] = [];
@@ -224,31 +220,12 @@ export class Committer {
     if (!lockHeld) throw new AgentError('Busy', `another client of Open vSwitch holds the lock ${switchLock}`);
   }
 
-  async #writeAhead(group: readonly Request[], giveUp: (error: AgentError) => void): Promise<Committed> {
-    const { gap } = this;
-    const { recorder, host, newTxn, onLedgerGap } = this.#options;
+  #writeAhead(group: readonly Request[], giveUp: (error: AgentError) => void): Promise<Committed> {
+    const { journal, newTxn } = this.#options;
     const txn = newTxn();
     const changes = group.flatMap((request) => request.changes);
-    const drafts = group.flatMap(({ changes, cause }) =>
-      changes.map((change) => changeDraft(change, cause, host, txn)),
-    );
-    const progress = { isWritten: false };
-    try {
-      await this.settleInDoubt();
-      return await recorder.writeAheadAll(drafts, (blocks) => {
-        progress.isWritten = true;
-        gap.record(recorder, host).catch((error: unknown) => {
-          onLedgerGap(toAgentError(error));
-        });
-        return this.#transact(changes, blocks, txn, giveUp);
-      });
-    } catch (error) {
-      if (progress.isWritten) throw error;
-      // A full or damaged disk must not keep a guest from its network: the gap is reported and the change made.
-      gap.note(changes.length, toAgentError(error));
-      onLedgerGap(toAgentError(error));
-      return this.#transact(changes, [], txn, giveUp);
-    }
+    const planned = group.flatMap(({ changes, cause }) => changes.map((change) => plannedChange(change, cause, txn)));
+    return journal.change(planned, (blocks) => this.#transact(changes, blocks, txn, giveUp));
   }
 
   async #transact(

@@ -2,7 +2,7 @@
 import type { Guest, GuestKind } from '../model/guest.ts';
 import type { ContainerName, NetdevName, PortName, Vmid } from '../model/names.ts';
 import type { ListedPort } from '../interfaces/managed-block.ts';
-import type { Block, BlockDraft } from '../ledger/block.ts';
+import type { Block, BlockDraft, Category, JsonObject } from '../ledger/block.ts';
 import type { Operation, OperationResult } from '../ovsdb/wire.ts';
 import type { AgentError } from '../model/errors.ts';
 
@@ -86,10 +86,33 @@ export interface Recorder {
   treeHead(): { readonly tree_size: number; readonly sha256_root_hash: Buffer };
 }
 
+/** A change about to be made, as its block will tell. */
+export interface PlannedChange {
+  readonly category: Category;
+  readonly action: string;
+  readonly cause: Cause;
+  readonly data: JsonObject;
+}
+
+/** Where everything that changes this host is written down before it is done. */
+export interface Journal {
+  /**
+   * Makes changes whose blocks are durable; `action` gets them in order, and none when the ledger could not take them. What
+   * `action` throws is recorded as `failed` and thrown.
+   */
+  change<T>(changes: readonly PlannedChange[], action: (blocks: readonly Block[]) => Promise<T>): Promise<T>;
+  /** Records that one change of several was looked for and is not there. Never rejects. */
+  undone(block: Block, reason: string): Promise<void>;
+}
+
 /** The managed block. */
 export interface Listing {
-  /** `absent`: this host has no such file, and none is made. */
-  update(ports: readonly ListedPort[]): Promise<{
+  /** `absent`: this host has no such file, and none is made. Each write is put into `journal` first. */
+  update(
+    ports: readonly ListedPort[],
+    journal: Pick<Journal, 'change'>,
+    cause: Cause,
+  ): Promise<{
     state: 'present' | 'absent';
     foreign: readonly { name: string; line: number }[];
   }>;
@@ -107,10 +130,12 @@ export interface Clock {
   after(delayMs: number, callback: () => void): () => void;
 }
 
-/** Why a change is made, for the ledger. */
-export interface Cause {
+/** Why a change is made, and by whom, for the ledger: a type, so that it is JSON. */
+export type Cause = {
   /** `hook post-start`, `api add_port`, `reconcile`, ... */
   readonly cause: string;
   readonly user: string;
   readonly uid: number;
-}
+  /** Who asked over the bus, as far as can be told: `busctl[1234]`. */
+  readonly process?: string;
+};

@@ -27,10 +27,12 @@ import type {
   Recorder,
   Switch,
 } from './contracts.ts';
+import { Devices } from './devices.ts';
 import { Findings } from './findings.ts';
 import type { FindingEvents } from './findings.ts';
 import { FollowedGuests } from './followed-guests.ts';
 import { Handover } from './handover.ts';
+import { WriteAhead } from './journal.ts';
 import { runPhase } from './lifecycle.ts';
 import { listedPorts, ListingWriter } from './listing.ts';
 import type { ListingOutcome } from './listing.ts';
@@ -103,6 +105,8 @@ export class PortEngine {
   readonly #view: SwitchView;
   readonly #bindings: Bindings;
   readonly #policies: Policies;
+  readonly #journal: WriteAhead;
+  readonly #devices: Devices;
   readonly #committer: Committer;
   readonly #mirrors: Mirrors;
   readonly #reconciler: Reconciler;
@@ -117,24 +121,30 @@ export class PortEngine {
 
   constructor(options: PortEngineOptions) {
     this.#options = options;
-    const { clock, links, guests } = options;
+    const { clock, guests } = options;
     this.#managed = new Set(options.bridges);
     this.#view = new SwitchView(options.replica);
     this.#bindings = new Bindings(options.bindingsStore);
     this.#policies = new Policies(options);
-    this.#committer = new Committer({
+    this.#journal = new WriteAhead({
       ...options,
-      view: this.#view,
+      settle: () => this.#settleInDoubt(),
       onLedgerGap: (error) => {
         options.events.trouble(error);
       },
+    });
+    this.#devices = new Devices({ ...options, journal: this.#journal });
+    this.#committer = new Committer({
+      ...options,
+      journal: this.#journal,
+      view: this.#view,
       onCommitted: (change) => {
         this.#findings.committed(change);
       },
     });
     const shared = {
       view: this.#view,
-      links,
+      links: this.#devices,
       guests,
       bindings: this.#bindings,
       committer: this.#committer,
@@ -164,7 +174,7 @@ export class PortEngine {
       },
     });
     this.#handover = new Handover({ ...options, ...shared, managed: this.#managed, reconciler: this.#reconciler });
-    this.#listing = new ListingWriter(options.listing, clock, () =>
+    this.#listing = new ListingWriter({ listing: options.listing, journal: this.#journal, clock }, () =>
       options.switch.problem === null
         ? listedPorts(this.#view.onBridges(this.#managed), (vmid) => this.#reconciler.guest(vmid))
         : null,
@@ -321,8 +331,7 @@ export class PortEngine {
 
   /** A change was made that the ledger could not take. */
   noteLedgerGap(error: AgentError): void {
-    this.#committer.gap.note(1, error);
-    this.#options.events.trouble(error);
+    this.#journal.noteGap(1, error);
   }
 
   #lookAtAndFollow(vmids: readonly Vmid[], cause: string): void {
@@ -432,7 +441,7 @@ export class PortEngine {
       switchProblem: this.#options.switch.problem,
       ovsVersion: this.#view.ovsVersion,
       trouble: this.#lastTrouble,
-      ledgerGap: this.#committer.gap.problem,
+      ledgerGap: this.#journal.problem,
       listing: this.#listing.outcome,
       problems: [...this.#findings.problems],
       unreadable: [...this.#findings.unreadable],
@@ -457,7 +466,7 @@ export class PortEngine {
     // Without a switch there is nothing to compare with; its return wakes the runner.
     if (this.#options.switch.problem !== null) return true;
     try {
-      await this.#committer.settleInDoubt();
+      await this.#settleInDoubt();
       await this.#reconciler.pass(scope, { ...reconcileCause, cause: `reconcile: ${cause}` }, patiently);
       // Also without a change: somebody else may have edited the file.
       if (scope === 'all') this.#listing.request();
@@ -482,6 +491,12 @@ export class PortEngine {
       hasPrefix(name, this.#options.includePrefixes) ||
       (row !== null && this.#viewOf(row) !== null)
     );
+  }
+
+  /** What the last run left in doubt; before anything else is written ahead, which would end the doubt in the ledger. */
+  async #settleInDoubt(): Promise<void> {
+    await this.#devices.settleInDoubt(this.#options.recorder);
+    await this.#committer.settleInDoubt();
   }
 
   /** Nothing is done before it is known what was handed over: the first call may come as soon as the bus name is taken. */

@@ -9,7 +9,8 @@ import type { ObservedPort } from '../model/port.ts';
 import { wantedOfBinding } from './bindings.ts';
 import type { Binding, Bindings } from './bindings.ts';
 import type { Committer } from './committer.ts';
-import type { Cause, Guests, Links } from './contracts.ts';
+import type { Cause, Guests } from './contracts.ts';
+import type { Devices } from './devices.ts';
 import { isOurs } from './marks.ts';
 import { portNameOfRow } from './plan.ts';
 import type { Policies } from './policies.ts';
@@ -20,7 +21,7 @@ import type { SwitchView } from './switch-view.ts';
 
 export interface HandoverOptions {
   readonly view: SwitchView;
-  readonly links: Links;
+  readonly links: Devices;
   readonly bindings: Bindings;
   readonly committer: Committer;
   readonly reconciler: Reconciler;
@@ -97,8 +98,8 @@ export class Handover {
     // The binding goes first: after a crash in between the row is ours without a reason and nothing puts it back.
     if (binding !== null) await bindings.remove(binding.port);
     if (row !== null) await committer.commit([{ kind: 'detach', port, row }], cause);
-    if (binding !== null) await links.removeAltname(binding.netdev, binding.port);
-    await this.#giveBack(row?.netdev ?? binding?.port ?? port);
+    if (binding !== null) await links.removeAltname(binding.netdev, binding.port, cause);
+    await this.#giveBack(row?.netdev ?? binding?.port ?? port, cause);
     return port;
   }
 
@@ -150,19 +151,20 @@ export class Handover {
     await bindings.add(binding);
     try {
       const present = { ...wantedOfBinding(binding, placement, namingMode), netdev: link.name as NetdevName };
-      const { wanted, problems } = await renameDevices([present], new Map(), this.#options);
+      const { wanted, problems } = await renameDevices([present], new Map(), this.#options, cause);
       for (const problem of problems.values()) throw new AgentError('Conflict', problem);
       const changes = wanted.map((port) => ({ kind: 'attach', wanted: port, after: [] }) as const);
       const committed = await committer.commit(changes, cause);
       await committer.waitApplied(committed, appliedDeadlineMs);
     } catch (error) {
-      await this.#takeBack(binding, before);
+      await this.#takeBack(binding, before, cause);
       throw error;
     }
     const device = deviceName(binding, namingMode);
     const error = view.byNetdev(device)?.error ?? null;
     if (error !== null) throw new AgentError('SwitchError', `Open vSwitch could not open ${netdev}: ${error}`);
-    if (String(device) !== port && !link.altnames.includes(port)) await links.addAltnames(new Map([[netdev, port]]));
+    if (String(device) !== port && !link.altnames.includes(port))
+      await links.addAltnames(new Map([[netdev, port]]), cause);
     return port;
   }
 
@@ -203,7 +205,7 @@ export class Handover {
   }
 
   /** After a refused attach: what was handed over before stays so. A port that was committed but not applied is there. */
-  async #takeBack(binding: Binding, before: Binding | null): Promise<void> {
+  async #takeBack(binding: Binding, before: Binding | null, cause: Cause): Promise<void> {
     const { view, bindings, namingMode } = this.#options;
     const { netdev, port } = binding;
     if (bindings.byPort(port)?.netdev !== netdev) return;
@@ -214,12 +216,12 @@ export class Handover {
       return;
     }
     await bindings.remove(port);
-    await this.#giveBack(port);
+    await this.#giveBack(port, cause);
   }
 
   /** The device that was renamed to this, when nothing wants it under that name any more. */
-  async #giveBack(device: string): Promise<void> {
+  async #giveBack(device: string, cause: Cause): Promise<void> {
     const { links, namingMode } = this.#options;
-    if (namingMode === 'rename') await giveBackNames(await links.observe([device]), [], this.#options);
+    if (namingMode === 'rename') await giveBackNames(await links.observe([device]), [], this.#options, cause);
   }
 }

@@ -3,7 +3,7 @@ import type { ListedPort } from '../interfaces/managed-block.ts';
 import type { Guest } from '../model/guest.ts';
 import type { VlanTag, Vmid } from '../model/names.ts';
 import type { ObservedPort } from '../model/port.ts';
-import type { Clock, Listing } from './contracts.ts';
+import type { Cause, Clock, Journal, Listing } from './contracts.ts';
 import { isOurs } from './marks.ts';
 import { ownerText } from './owner-text.ts';
 import { portNameOfRow } from './plan.ts';
@@ -20,10 +20,17 @@ export interface ListingOutcome {
  * way of a child process, comes after their ports and not between them.
  */
 const gatherMs = 100;
+/** The ports that are listed have blocks of their own, which say why. */
+const listingCause: Cause = { cause: 'managed block', user: 'root', uid: 0 };
+
+export interface ListingWriterOptions {
+  readonly listing: Listing;
+  readonly journal: Pick<Journal, 'change'>;
+  readonly clock: Clock;
+}
 
 export class ListingWriter {
-  readonly #listing: Listing;
-  readonly #clock: Clock;
+  readonly #options: ListingWriterOptions;
   readonly #ports: () => ListedPort[] | null;
   #wanted = false;
   #cancelGathering: (() => void) | null = null;
@@ -31,9 +38,8 @@ export class ListingWriter {
   #outcome: ListingOutcome = { state: 'unknown', foreign: [], error: null };
 
   /** `ports` answers null while the switch cannot be read: the block then stays as it is. */
-  constructor(listing: Listing, clock: Clock, ports: () => ListedPort[] | null) {
-    this.#listing = listing;
-    this.#clock = clock;
+  constructor(options: ListingWriterOptions, ports: () => ListedPort[] | null) {
+    this.#options = options;
     this.#ports = ports;
   }
 
@@ -45,7 +51,7 @@ export class ListingWriter {
   request(): void {
     this.#wanted = true;
     if (this.#running !== null) return;
-    this.#cancelGathering ??= this.#clock.after(gatherMs, () => {
+    this.#cancelGathering ??= this.#options.clock.after(gatherMs, () => {
       this.#start();
     });
   }
@@ -69,8 +75,9 @@ export class ListingWriter {
       this.#wanted = false;
       const ports = this.#ports();
       if (ports === null) continue;
+      const { listing, journal } = this.#options;
       try {
-        const { state, foreign } = await this.#listing.update(ports);
+        const { state, foreign } = await listing.update(ports, journal, listingCause);
         this.#outcome = { state, foreign, error: null };
       } catch (error) {
         this.#outcome = { ...this.#outcome, error: error instanceof Error ? error : new Error(String(error)) };

@@ -17,7 +17,8 @@ import { candidatePorts } from './candidates.ts';
 import type { CandidateOptions } from './candidates.ts';
 import type { Change } from './change.ts';
 import type { Committed, Committer } from './committer.ts';
-import type { Cause, Clock, GuestLocks, Guests, Link, Links } from './contracts.ts';
+import type { Cause, Clock, GuestLocks, Guests, Link } from './contracts.ts';
+import type { Devices } from './devices.ts';
 import { desiredPorts, netdevsOf } from './desired.ts';
 import type { NicVerdict } from './desired.ts';
 import { Patience } from './patience.ts';
@@ -57,7 +58,7 @@ const internalPortDeadlineMs = 1000;
 
 export interface ReconcilerOptions {
   readonly view: SwitchView;
-  readonly links: Links;
+  readonly links: Devices;
   readonly guests: Guests;
   readonly guestLocks: GuestLocks;
   readonly bindings: Bindings;
@@ -147,7 +148,7 @@ export class Reconciler {
 
   /** Rejects when the switch cannot be written. What has to wait is left out; `nextRipeMs` says when to come back. */
   async pass(scope: Scope, cause: Cause, urgency: Urgency): Promise<PassResult> {
-    const observation = await this.#observe(scope);
+    const observation = await this.#observe(scope, cause);
     const first: PlanAt = { generation: this.#options.view.generation, plan: this.#plan(observation) };
     const allowed = await this.#ripen(first.plan.changes, scope, urgency);
     const { plan, committed, made, refused } = await this.#carryOut(observation, first, allowed, cause, urgency);
@@ -162,8 +163,8 @@ export class Reconciler {
     for (const [netdev, problem] of observation.unnamed) problems.set(netdev as PortName, problem);
     for (const [port, problem] of refused) problems.set(port, problem);
     if (scope === 'all') this.#refusals.retain(plan.changes);
-    await this.#join(observation, made, committed, scope, problems);
-    await this.#name(observation, problems);
+    await this.#join(observation, made, committed, scope, problems, cause);
+    await this.#name(observation, problems, cause);
     const { verdicts, unreadable, wanted } = observation;
     const { mirrors } = this.#options;
     mirrors.note(scope, wanted, unreadable);
@@ -252,12 +253,12 @@ export class Reconciler {
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  async #observe(scope: Scope): Promise<Observation> {
+  async #observe(scope: Scope, cause: Cause): Promise<Observation> {
     const { links, view, bindings, managed, namingMode, policies, candidates } = this.#options;
     const unreadable = new Map<Vmid, string>();
     const bound = bindings.all().filter(({ vmid }) => scope === 'all' || (vmid !== null && scope.has(vmid)));
     const { read, rows, observed } = await this.#look(scope, bound, unreadable);
-    const found = namingMode === 'rename' ? observed : await giveBackNames(observed, [], this.#options);
+    const found = namingMode === 'rename' ? observed : await giveBackNames(observed, [], this.#options, cause);
     const verdicts = new Map<Vmid, NicVerdict[]>();
     const wanted: WantedPort[] = [];
     if (scope === 'all') this.#known.clear();
@@ -285,7 +286,7 @@ export class Reconciler {
         ? await candidatePorts(found, new Set(wanted.map(({ netdev }) => netdev)), view, links, candidates)
         : null;
     wanted.push(...(offered?.wanted ?? []));
-    const renamed = await renameDevices(wanted, found, this.#options);
+    const renamed = await renameDevices(wanted, found, this.#options, cause);
     const unnamed = new Map<string, string>([...(offered?.problems ?? []), ...renamed.problems]);
     return {
       verdicts,
@@ -293,7 +294,7 @@ export class Reconciler {
       unnamed,
       wanted: renamed.wanted,
       rows: rows.map(({ portUuid }) => portUuid),
-      links: scope === 'all' ? await giveBackNames(renamed.links, renamed.wanted, this.#options) : renamed.links,
+      links: scope === 'all' ? await giveBackNames(renamed.links, renamed.wanted, this.#options, cause) : renamed.links,
     };
   }
 
@@ -408,6 +409,7 @@ export class Reconciler {
     committed: Committed,
     scope: Scope,
     problems: Map<PortName, string>,
+    cause: Cause,
   ): Promise<void> {
     const made = new Set(changes.flatMap((change) => (change.kind === 'attach' ? [change.wanted.netdev] : [])));
     const loose = wanted.filter(({ netdev, firewallBridge }) => {
@@ -427,6 +429,7 @@ export class Reconciler {
       new Map(
         apart.flatMap(({ netdev, firewallBridge }) => (firewallBridge === null ? [] : [[netdev, firewallBridge]])),
       ),
+      cause,
     );
     this.#loose.forget(apart.map(({ netdev }) => netdev));
     for (const { netdev, port, firewallBridge } of apart) {
@@ -437,7 +440,7 @@ export class Reconciler {
   }
 
   /** Altnames go onto every wanted device that is plugged; Proxmox's next plug takes them away again. */
-  async #name({ wanted, links }: Observation, problems: Map<PortName, string>): Promise<void> {
+  async #name({ wanted, links }: Observation, problems: Map<PortName, string>, cause: Cause): Promise<void> {
     const missing = new Map<NetdevName, PortName>();
     for (const wantedPort of wanted) {
       const { netdev, port } = wantedPort;
@@ -449,12 +452,12 @@ export class Reconciler {
       const before = deviceBehind(wantedPort);
       // Proxmox VE was told to put a running guest behind its firewall.
       if (before !== null && links.get(before)?.altnames.includes(port) === true) {
-        await this.#options.links.removeAltname(before, port);
+        await this.#options.links.removeAltname(before, port, cause);
       }
       missing.set(netdev, port);
     }
     if (missing.size === 0) return;
-    const named = await this.#options.links.addAltnames(missing);
+    const named = await this.#options.links.addAltnames(missing, cause);
     for (const [netdev, port] of missing) {
       if (!named.has(netdev))
         problems.set(port, `${netdev} could not be given the altname ${port}; does another device have it?`);

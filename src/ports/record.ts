@@ -5,20 +5,20 @@ import type { Phase } from '../model/lifecycle.ts';
 import type { Vmid } from '../model/names.ts';
 import type { WantedMirror } from '../model/mirror.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
-import type { Cause } from './contracts.ts';
+import type { Cause, PlannedChange } from './contracts.ts';
 import type { Change } from './change.ts';
 import { mirrorTarget } from './mirror-marks.ts';
 import type { MirrorDrift } from './mirror-plan.ts';
 import type { Drift } from './plan.ts';
 import type { Difference } from './settings.ts';
 
-/** The block that is written ahead of a change. */
-export function changeDraft(change: Change, cause: Cause, host: string, txn: string): BlockDraft {
+/** What the block says that is written ahead of a change. */
+export function plannedChange(change: Change, cause: Cause, txn: string): PlannedChange {
   const isDrift = (change.kind === 'set' || change.kind === 'set-mirror') && change.drift;
   return {
     category: isDrift ? 'drift' : 'port',
     action: isDrift ? 'repair' : change.kind,
-    metadata: { ...cause, host, plugin: 'ports' },
+    cause,
     data: { ...describeChange(change), txn },
   };
 }
@@ -34,7 +34,7 @@ function describeChange(change: Change): BlockDraft['data'] {
       return describeWanted(change.wanted);
     case 'adopt':
     case 'replace':
-      return { ...describeWanted(change.wanted), row: change.row.portUuid };
+      return { ...describeWanted(change.wanted), row: change.row.portUuid, before: describeColumns(change.row) };
     case 'set':
       return describeDrift(change);
     case 'detach':
@@ -44,7 +44,12 @@ function describeChange(change: Change): BlockDraft['data'] {
     case 'set-mirror':
       return describeMirrorDrift(change);
     case 'unmirror':
-      return { port: mirrorTarget(change.row), bridge: change.row.bridge, mirror: change.row.uuid };
+      return {
+        port: mirrorTarget(change.row),
+        bridge: change.row.bridge,
+        mirror: change.row.uuid,
+        before: { source_count: change.row.selectSrcPort.length },
+      };
   }
 }
 
@@ -116,5 +121,16 @@ function describeRow(row: ObservedPort, port: string | null): BlockDraft['data']
     bridge: row.bridge,
     tag: row.tag,
     row: row.portUuid,
+  };
+}
+
+/** The row as it was found. */
+function describeColumns({ rowName, bridge, tag, trunks, vlanMode }: ObservedPort): JsonObject {
+  return {
+    name: rowName,
+    bridge,
+    tag,
+    ...(trunks.length === 0 ? {} : { trunks: [...trunks] }),
+    ...(vlanMode === null ? {} : { vlan_mode: vlanMode }),
   };
 }

@@ -7,7 +7,8 @@ import type { NetdevName, PortName } from '../model/names.ts';
 import type { NamingMode } from '../model/naming.ts';
 import type { WantedPort } from '../model/port.ts';
 import type { Binding, Bindings } from './bindings.ts';
-import type { Link, Links } from './contracts.ts';
+import type { Cause, Link } from './contracts.ts';
+import type { Devices } from './devices.ts';
 import { isOurs } from './marks.ts';
 import type { SwitchView } from './switch-view.ts';
 
@@ -21,7 +22,7 @@ export interface Renamed {
 }
 
 export interface RenamingOptions {
-  readonly links: Links;
+  readonly links: Devices;
   readonly view: SwitchView;
   readonly bindings: Bindings;
   readonly namingMode: NamingMode;
@@ -43,6 +44,7 @@ export async function renameDevices(
   wanted: readonly WantedPort[],
   found: LinksByName,
   { links, view, namingMode }: RenamingOptions,
+  cause: Cause,
 ): Promise<Renamed> {
   const problems = new Map<PortName, string>();
   const due = new Map<string, PortName>();
@@ -54,7 +56,7 @@ export async function renameDevices(
     else if (link?.originalName != null && !link.altnames.includes(link.originalName)) due.set(link.originalName, port);
   }
   if (due.size === 0) return { wanted, links: found, problems };
-  const renamed = await links.rename(due);
+  const renamed = await links.rename(due, cause);
   const now = new Map(found);
   for (const [before, port] of due) {
     const link = renamed.get(port);
@@ -82,6 +84,7 @@ export async function giveBackNames(
   found: LinksByName,
   wanted: readonly WantedPort[],
   { links, view, bindings, namingMode }: RenamingOptions,
+  cause: Cause,
 ): Promise<LinksByName> {
   const kept = new Set<string>(wanted.map(({ netdev }) => netdev));
   const due = [...found.values()].filter(({ name, originalName }) => {
@@ -91,7 +94,7 @@ export async function giveBackNames(
     return !kept.has(name) && view.byNetdev(name) === null && bindings.byPort(name) === null;
   });
   if (due.length === 0) return found;
-  const back = await links.giveBackNames(due);
+  const back = await links.giveBackNames(due, cause);
   const now = new Map(found);
   for (const { name, originalName } of due) {
     const link = originalName === null ? undefined : back.get(originalName);

@@ -22,9 +22,10 @@ import { whyNotByUnit } from '../../src/node/ways.ts';
 import type { Cause, Link } from '../../src/ports/contracts.ts';
 import { desiredPorts } from '../../src/ports/desired.ts';
 import type { PortEngine, PortView } from '../../src/ports/engine.ts';
+import { draftOf } from '../../src/ports/journal.ts';
 import { listedPorts } from '../../src/ports/listing.ts';
 import { interfaceMarks, portMarks } from '../../src/ports/marks.ts';
-import { changeDraft, phaseDraft } from '../../src/ports/record.ts';
+import { phaseDraft, plannedChange } from '../../src/ports/record.ts';
 import { parseGuestConfig } from '../../src/proxmox/guest-config.ts';
 import { guestDirectory } from './guest-directory.ts';
 import { openLedger } from './ledger-fixtures.ts';
@@ -77,6 +78,7 @@ export async function documentedNode(): Promise<DocumentedNode> {
     ledger,
     ledgerKey: key,
     directory: documentedGuests(),
+    processOf: () => Promise.resolve(null),
     notices: () => [],
     guests: { control: controlled },
   };
@@ -237,13 +239,12 @@ async function record(ledger: Ledger, plugged: readonly Plugged[]): Promise<void
     const found = plugged.find(({ wanted }) => wanted.owner.vmid === vmid);
     if (found === undefined) throw new Error(`no port of guest ${vmid}`);
     const { wanted, view } = found;
-    const draft = changeDraft(
+    const planned = plannedChange(
       kind === 'adopt' ? { kind, wanted, row: view.row } : { kind, wanted, after: [] },
       cause(why),
-      host,
       'a1',
     );
-    return ledger.writeAhead(draft, () => Promise.resolve());
+    return ledger.writeAhead(draftOf(planned, host), () => Promise.resolve());
   };
   await ledger.append({
     category: 'settings',

@@ -2,6 +2,7 @@
 import { planManagedBlock } from '../../src/interfaces/managed-block.ts';
 import { parseBridgeName, parsePortName } from '../../src/model/names.ts';
 import { InterfacesFile } from '../../src/platform/interfaces-file.ts';
+import { unrecorded } from './unrecorded.ts';
 
 const [path = '', stateDir = '', count = ''] = process.argv.slice(2);
 const file = new InterfacesFile({
@@ -18,6 +19,6 @@ const ports = Array.from({ length: Number(count) }, (_, index) => ({
   owner: `CT ${100 + index}`,
 }));
 for (let full = true; ; full = !full) {
-  await file.update(full ? ports : []);
+  await file.update(full ? ports : [], unrecorded, { cause: 'test', user: 'root', uid: 0 });
   process.stdout.write('.\n');
 }

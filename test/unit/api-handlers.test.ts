@@ -40,6 +40,7 @@ async function start(notices: readonly string[] = [], ledgerKey: Service['ledger
     ledger: world.ledger,
     ledgerKey,
     directory: guestDirectory({ 100: container }),
+    processOf: () => Promise.resolve('busctl[4711]'),
     notices: () => notices,
     guests: {
       control: (vmid, { action, timeoutMs }) => {
@@ -278,12 +279,12 @@ describe('the resources', () => {
   it('show the ledger', async () => {
     const { call } = await start();
     const [block] = (await call('get', '/ledger/blocks')) as { height: number; action: string; hash: string }[];
-    assert.equal(block?.action, 'adopt');
+    assert.equal(block?.action, 'add-altname');
     assert.deepEqual(await call('get', `/ledger/blocks/${block.height}`), block);
     assert.deepEqual(await call('get', '/ledger/blocks', { category: 'guest' }), []);
-    assert.deepEqual(await call('get', '/ledger/verify'), { valid: true, blocks: 1, last_hash: block.hash });
+    assert.deepEqual(await call('get', '/ledger/verify'), { valid: true, blocks: 2, last_hash: block.hash });
     const { total_blocks, tampered } = (await call('get', '/ledger')) as { total_blocks: number; tampered: boolean };
-    assert.deepEqual([total_blocks, tampered], [1, false]);
+    assert.deepEqual([total_blocks, tampered], [2, false]);
     await assert.rejects(call('get', '/ledger/blocks/99'), refusedWith('NotFound', 'no block 99'));
     await assert.rejects(call('get', '/ledger/blocks/x'), refusedWith('InvalidArgument', 'height'));
   });
@@ -295,18 +296,18 @@ describe('the resources', () => {
     const proof = Buffer.from((await call('get', '/ledger/proof/0')) as string);
     const { block, checkpoint } = checkProof(proof, { key: key.verifierKey, policy: null });
     assert.deepEqual(block, await call('get', '/ledger/blocks/0'));
-    assert.equal(checkpoint.tree_size, 1);
+    assert.equal(checkpoint.tree_size, 2);
     assert.ok(proof.toString().endsWith((await call('get', '/ledger/checkpoint')) as string));
-    await assert.rejects(call('get', '/ledger/proof/1'), refusedWith('NotFound', 'no block 1'));
+    await assert.rejects(call('get', '/ledger/proof/2'), refusedWith('NotFound', 'no block 2'));
   });
 
   it('find blocks of a period', async () => {
     const { call } = await start();
-    const [block] = (await call('get', '/ledger/blocks')) as { timestamp: string }[];
+    const [block, first] = (await call('get', '/ledger/blocks')) as { timestamp: string }[];
     const timestamp = block?.timestamp ?? '';
     assert.deepEqual(await call('get', '/ledger/blocks', { since: timestamp }), [block]);
-    assert.deepEqual(await call('get', '/ledger/blocks', { until: timestamp }), []);
-    assert.deepEqual(await call('get', '/ledger/blocks', { until: '2100-01-01' }), [block]);
+    assert.deepEqual(await call('get', '/ledger/blocks', { until: timestamp }), [first]);
+    assert.deepEqual(await call('get', '/ledger/blocks', { until: '2100-01-01' }), [block, first]);
     for (const since of ['yesterday', '2025-10-14T12:00:00', '2025-13-01', '']) {
       await assert.rejects(call('get', '/ledger/blocks', { since }), refusedWith('InvalidArgument', 'since'));
     }
@@ -417,13 +418,13 @@ describe('the D-Bus object', () => {
       JSON.parse(String(await method('QueryState', 'net'))),
     );
     assert.deepEqual(Object.keys(JSON.parse(String(await method('QueryState', ''))) as object), ['net']);
-    assert.equal(await method('verify_blockchain_integrity'), `VALID: 1 blocks, last hash ${ledger.lastHash}`);
-    assert.deepEqual(JSON.parse(String(await method('get_block_by_hash', ledger.lastHash))), await ledger.blockAt(0));
+    assert.equal(await method('verify_blockchain_integrity'), `VALID: 2 blocks, last hash ${ledger.lastHash}`);
+    assert.deepEqual(JSON.parse(String(await method('get_block_by_hash', ledger.lastHash))), await ledger.blockAt(1));
     assert.deepEqual(
       (JSON.parse(String(await method('get_blocks_by_height', 0n, 10n))) as { height: number }[]).map(
         ({ height }) => height,
       ),
-      [0],
+      [0, 1],
     );
     assert.deepEqual(JSON.parse(String(await method('get_interface_bindings'))), [
       {
@@ -442,8 +443,8 @@ describe('the D-Bus object', () => {
     const { method, ledger } = await object();
     await method('add_port', 'dummy0');
     const [block] = await ledger.query({ action: 'attach' });
-    const { cause: why, user, uid, host } = block!.metadata;
-    assert.deepEqual([why, user, uid, host], ['api add_port', 'uid 1000', 1000, 'pve1']);
+    const { cause: why, user, uid, host, process } = block!.metadata;
+    assert.deepEqual([why, user, uid, host, process], ['api add_port', 'uid 1000', 1000, 'pve1', 'busctl[4711]']);
   });
 
   it('refuses heights that no ledger can have', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import {
   appendFileSync,
   chmodSync,
@@ -23,7 +24,10 @@ import { replaceFile } from '../../src/platform/durable-file.ts';
 import { acquireFlock } from '../../src/platform/flock.ts';
 import { InterfacesFile } from '../../src/platform/interfaces-file.ts';
 import type { InterfacesFileOptions } from '../../src/platform/interfaces-file.ts';
+import type { Journal, PlannedChange } from '../../src/ports/contracts.ts';
+import { cause } from '../support/ports-fixtures.ts';
 import { temporaryFolder, withTmpfs } from '../support/temporary-folder.ts';
+import { unrecorded } from '../support/unrecorded.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const tag = 'ovs-port-agent';
@@ -56,18 +60,55 @@ describe('interfaces file', () => {
   const write = (text: string, file = path()): void => {
     writeFileSync(file, text, 'latin1');
   };
-  const open = (options: Partial<InterfacesFileOptions> = {}): InterfacesFile =>
-    new InterfacesFile({
+  const open = (options: Partial<InterfacesFileOptions> = {}, journal: Pick<Journal, 'change'> = unrecorded) => {
+    const file = new InterfacesFile({
       path: path(),
       stateDir: stateDir(),
       plan: (text, ports) => planManagedBlock(text, ports, tag),
       ...options,
     });
+    return {
+      update: (ports: readonly ListedPort[], signal?: AbortSignal) => file.update(ports, journal, cause, signal),
+    };
+  };
 
   beforeEach(() => {
     mkdirSync(network());
     mkdirSync(stateDir());
     write(original);
+  });
+
+  it('is written after a block said so, with what the files hold before and after', async () => {
+    write(`${original}# pending\n`, pending());
+    const told: (PlannedChange & { atWrite: string[] })[] = [];
+    const digests = (): string[] => [pending(), path()].map((file) => hash('sha256', readFileSync(file)));
+    const journal: Pick<Journal, 'change'> = {
+      change: (changes, action) => {
+        told.push(...changes.map((change) => ({ ...change, atWrite: digests() })));
+        return action([]);
+      },
+    };
+    const before = digests();
+    await open({}, journal).update(portsOf('vi100'));
+    const after = digests();
+    assert.deepEqual(
+      told,
+      [pending(), path()].map((file, index) => ({
+        category: 'netcfg',
+        action: 'write',
+        cause,
+        data: {
+          file,
+          before: { sha256: before[index]! },
+          after: { sha256: after[index]! },
+          listed: ['vi100'],
+          listed_count: 1,
+        },
+        atWrite: before,
+      })),
+    );
+    await open({}, journal).update(portsOf('vi100'));
+    assert.equal(told.length, 2, 'a file that stays as it is has no block');
   });
 
   it('writes the block, keeps mode and every foreign byte, and takes the block out again', async () => {

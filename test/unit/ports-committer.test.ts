@@ -6,8 +6,9 @@ import type { Recorder } from '../../src/ports/contracts.ts';
 import { Committer } from '../../src/ports/committer.ts';
 import type { Committed } from '../../src/ports/committer.ts';
 import type { Change } from '../../src/ports/change.ts';
+import { draftOf, WriteAhead } from '../../src/ports/journal.ts';
 import type { PortChange } from '../../src/ports/plan.ts';
-import { changeDraft } from '../../src/ports/record.ts';
+import { plannedChange } from '../../src/ports/record.ts';
 import { SwitchView } from '../../src/ports/switch-view.ts';
 import { FakeClock, settled } from '../support/fake-clock.ts';
 import { openLedger } from '../support/ledger-fixtures.ts';
@@ -25,15 +26,20 @@ async function start(options: { recorder?: Recorder } = {}) {
   const gaps: AgentError[] = [];
   const told: Change[] = [];
   let txns = 0;
-  const committer = new Committer({
+  const recorder = options.recorder ?? ledger;
+  const committer: Committer = new Committer({
     switch: ovs,
     view,
-    recorder: options.recorder ?? ledger,
+    recorder,
+    journal: new WriteAhead({
+      recorder,
+      host: 'pve1',
+      settle: () => committer.settleInDoubt(),
+      onLedgerGap: (error) => gaps.push(error),
+    }),
     clock,
-    host: 'pve1',
     cluster: () => cluster,
     newTxn: () => `txn${++txns}`,
-    onLedgerGap: (error) => gaps.push(error),
     onCommitted: (change) => told.push(change),
   });
   view.apply(ovs.contents());
@@ -197,7 +203,7 @@ describe('the committer', () => {
   it('settles what the last run left in doubt before its first change, as soon as it has the lock', async () => {
     const store = new MemoryLedgerStore();
     void (await openLedger(store)).writeAhead(
-      changeDraft(attach(100), cause, 'pve1', 'old'),
+      draftOf(plannedChange(attach(100), cause, 'old'), 'pve1'),
       () => new Promise(() => 0),
     );
     await turns();

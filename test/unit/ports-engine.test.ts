@@ -35,6 +35,7 @@ describe('the port engine', () => {
       const blocks = await world.ledger.query({ order: 'oldest' });
       assert.deepEqual(blocks.map(({ category, action }) => `${category} ${action}`).sort(), [
         'guest post-start',
+        'interface add-altname',
         'port adopt',
       ]);
     });
@@ -607,6 +608,7 @@ describe('the port engine', () => {
     it('puts a lost fwln port back, and joins it to the firewall’s bridge', async () => {
       const world = await running();
       world.configure(guestOf(100, [{ firewall: true }]));
+      world.links.add('fwbr100i0');
       world.links.add('veth100i0', 'fwbr100i0');
       const answer = world.engine.notifyLifecycle(vmid, 'post-start', cause);
       world.links.add('fwln100o0');

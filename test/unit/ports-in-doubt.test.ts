@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { Block } from '../../src/ledger/block.ts';
 import { Committer } from '../../src/ports/committer.ts';
 import { blocksLost, transactionLanded } from '../../src/ports/in-doubt.ts';
+import { WriteAhead } from '../../src/ports/journal.ts';
 import type { PortChange } from '../../src/ports/plan.ts';
 import { settingsDiffer } from '../../src/ports/settings.ts';
 import { SwitchView } from '../../src/ports/switch-view.ts';
@@ -47,17 +48,22 @@ class World {
   }
 
   committer(ledger: Awaited<ReturnType<typeof openLedger>>): Committer {
-    return new Committer({
+    const committer: Committer = new Committer({
       switch: this.ovs,
       view: this.view,
       recorder: ledger,
+      journal: new WriteAhead({
+        recorder: ledger,
+        host: 'pve1',
+        settle: () => committer.settleInDoubt(),
+        onLedgerGap: assert.ifError,
+      }),
       clock: new FakeClock(),
-      host: 'pve1',
       cluster: () => cluster,
       newTxn: () => `txn${++this.#txns}`,
-      onLedgerGap: assert.ifError,
       onCommitted: () => undefined,
     });
+    return committer;
   }
 
   /** The service dies while a change is under way: before the switch was told, or before it heard the answer. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { ListedPort } from '../../src/interfaces/managed-block.ts';
 import { ListingWriter } from '../../src/ports/listing.ts';
 import { FakeClock, settled } from '../support/fake-clock.ts';
+import { unrecorded } from '../support/unrecorded.ts';
 
 describe('the writer of the managed block', () => {
   function world() {
@@ -21,7 +22,7 @@ describe('the writer of the managed block', () => {
         });
       },
     };
-    const writer = new ListingWriter(listing, clock, () => ports);
+    const writer = new ListingWriter({ listing, clock, journal: unrecorded }, () => ports);
     const startMs = clock.nowMs();
     return {
       clock,

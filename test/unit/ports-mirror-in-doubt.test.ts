@@ -7,7 +7,8 @@ import { mirrorName } from '../../src/ports/mirror-marks.ts';
 import type { ObservedMirror } from '../../src/model/mirror.ts';
 import type { MirrorChange } from '../../src/ports/mirror-plan.ts';
 import { insertedMirrorUuid } from '../../src/ports/mirror-transaction.ts';
-import { changeDraft } from '../../src/ports/record.ts';
+import { draftOf } from '../../src/ports/journal.ts';
+import { plannedChange } from '../../src/ports/record.ts';
 import { switchTables, SwitchView } from '../../src/ports/switch-view.ts';
 import type { SwitchTables } from '../../src/ports/switch-view.ts';
 import { cause, ovsbr0 } from '../support/ports-fixtures.ts';
@@ -51,7 +52,7 @@ describe('a change of a mirror whose reply was lost, or that a crash left in dou
     ['one that goes', { kind: 'unmirror', row }, viewOf(null), viewOf('m', 'txn1')],
   ] as [string, MirrorChange, SwitchView, SwitchView][]) {
     it(`is known by the row: ${what}`, () => {
-      const draft = changeDraft(change, cause, 'pve1', 'txn1');
+      const draft = draftOf(plannedChange(change, cause, 'txn1'), 'pve1');
       const block: Block = { height: 1, prev_hash: '', timestamp: '', hash: 'seed', ...draft };
       for (const [view, expected] of [
         [done, true],

@@ -93,6 +93,10 @@ export class Bus implements ServiceBus {
     return this.#connection === null ? Promise.reject(this.#unavailable()) : this.#connection.senderUid(sender);
   }
 
+  senderPid(sender: string): Promise<number> {
+    return this.#connection === null ? Promise.reject(this.#unavailable()) : this.#connection.senderPid(sender);
+  }
+
   /** Ends the connection and the attempts to bring it back. */
   close(): void {
     this.#closing.abort(new AgentError('Unavailable', 'the bus connection was closed on this side'));

@@ -173,6 +173,12 @@ export class BusConnection implements ServiceBus {
     return this.#uids.get(sender);
   }
 
+  /** The process that made the sender's connection. Rejects when the sender has left. */
+  async senderPid(sender: string): Promise<number> {
+    const [pid] = await this.#callDriver('GetConnectionUnixProcessID', 's', [sender]);
+    return Number(pid);
+  }
+
   /** Ends the connection after what was sent has left. */
   close(): void {
     this.#socket.destroySoon();
@@ -314,9 +320,9 @@ export class BusConnection implements ServiceBus {
   async #describeOwner(name: string): Promise<string> {
     try {
       const [owner] = await this.#callDriver('GetNameOwner', 's', [name]);
-      const [pid] = await this.#callDriver('GetConnectionUnixProcessID', 's', [owner]);
+      const pid = await this.senderPid(String(owner));
       const uid = await this.senderUid(String(owner));
-      return `${String(owner)} (pid ${String(pid)}, uid ${uid})`;
+      return `${String(owner)} (pid ${pid}, uid ${uid})`;
     } catch (error) {
       if (!(error instanceof DbusCallError)) throw error;
       return 'another connection';

@@ -9,6 +9,7 @@ import { systemBusAddress } from './platform/dbus/address.ts';
 import { BusConnection } from './platform/dbus/connection.ts';
 import { readFileOrNull } from './platform/durable-file.ts';
 import { readLedgerFile } from './platform/ledger-file.ts';
+import { readSwitchLog } from './platform/switch-log.ts';
 
 /** Beside this file in dist/; not named in the `import` itself, so that the bundler leaves it alone. */
 const serviceBundle: string = './ovs-port-agentd.mjs';
@@ -70,10 +71,19 @@ const environment: Environment = {
     return openHooks(options);
   },
   readLedger: readLedgerFile,
+  readSwitchLog,
   async readFile(path, bytesMax) {
     const bytes = await readFileOrNull(path, { bytesMax });
     if (bytes === null) throw new AgentError('NotFound', `${path} does not exist`);
     return bytes;
+  },
+  write(bytes) {
+    return new Promise((resolve) => {
+      // Called when the bytes have left, so that a slow reader is waited for.
+      process.stdout.write(bytes, () => {
+        resolve();
+      });
+    });
   },
   print(line) {
     process.stdout.write(`${line}\n`);

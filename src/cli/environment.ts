@@ -1,4 +1,5 @@
 /** What the command asks of the outside. `src/cli.ts` hands it in. */
+import type { OwnTransaction, SwitchLog } from '../ledger/switch-check.ts';
 import type { Vmid } from '../model/names.ts';
 
 /** The hookscript of one guest. */
@@ -46,8 +47,12 @@ export interface Environment {
   openHooks(options: { config: string | null }): Promise<Hooks>;
   /** A ledger file as chunks, for verification without the service. */
   readLedger(path: string): AsyncIterable<Uint8Array>;
+  /** The log of the switch's database; `parse` picks out the agent's comments. Rejects with `NotFound` or `Unavailable`. */
+  readSwitchLog(path: string, parse: (comment: string) => Omit<OwnTransaction, 'dateMs'> | null): Promise<SwitchLog>;
   /** A small file, whole. Rejects with `NotFound` or `Unavailable`; also when it is longer than `bytesMax`. */
   readFile(path: string, bytesMax: number): Promise<Uint8Array>;
+  /** To standard output as it is; resolves when there is room for more. */
+  write(bytes: Uint8Array): Promise<void>;
   print(line: string): void;
   complain(line: string): void;
   /** Standard output is a terminal. */

@@ -9,10 +9,13 @@ import * as commands from './commands.ts';
 import { completionScript, shells } from './completion/script.ts';
 import type { Shell } from './completion/script.ts';
 import type { Environment } from './environment.ts';
+import { exportFormats } from '../ledger/export.ts';
+import type { ExportFormat } from '../ledger/export.ts';
 import { controlGuest } from './guest-commands.ts';
 import type { GuestVerb } from './guest-commands.ts';
 import { changeHooks, showHooks } from './hook-commands.ts';
 import type { HookFlags } from './hook-commands.ts';
+import * as ledgerFiles from './ledger-file-commands.ts';
 import { outputFormats } from './output.ts';
 import type { OutputFormat, OutputOptions } from './output.ts';
 import { runLs, runUsage, runVerb } from './resource-commands.ts';
@@ -22,6 +25,13 @@ interface FormatFlags {
   noborder?: true;
   noheader?: true;
   quiet?: true;
+}
+
+interface VerifyFlags {
+  key?: string;
+  checkpoint?: string;
+  switch?: true;
+  switchDb?: string;
 }
 
 /** Flags of every command that prints a result; the rest of a command's flags are its own. */
@@ -274,16 +284,58 @@ function addLedger(
     )
     .option('--key <vkey>', 'with a file: its checkpoint must be signed by this key')
     .option('--checkpoint <file>', 'with a file: hold it against this checkpoint, not the one beside it')
+    .option(
+      '--switch',
+      "hold the file against the log of the switch's database instead, and say how far back that goes",
+    )
+    .option('--switch-db <file>', `the same with this database; --switch has ${ledgerFiles.switchDatabaseDefault}`)
     .addHelpText(
       'after',
       examples([
         'ledger verify',
         'ledger verify /var/lib/ovs-port-agent/ledger.jsonl',
         'ledger verify ledger.jsonl --checkpoint yesterday --key "$(ssh pve1 ovs-port-agent ledger key)"',
+        'ledger verify --switch',
       ]),
     )
-    .action((file: string | undefined, { key, checkpoint }: { key?: string; checkpoint?: string }) =>
-      verdict(commands.ledgerVerify(env, file ?? null, { key, checkpoint }), 'could not verify'),
+    .action((file: string | undefined, { key, checkpoint, switch: isSwitch, switchDb }: VerifyFlags) =>
+      verdict(
+        isSwitch === true || switchDb !== undefined
+          ? ledgerFiles.ledgerVerifySwitch(
+              env,
+              file ?? ledgerFiles.ledgerFileDefault,
+              switchDb ?? ledgerFiles.switchDatabaseDefault,
+            )
+          : commands.ledgerVerify(env, file ?? null, { key, checkpoint }),
+        'could not verify',
+      ),
+    );
+  ledger
+    .command('export [file]')
+    .description(
+      `Writes the blocks of a period to standard output, out of the file, ${ledgerFiles.ledgerFileDefault} when not given: as ` +
+        'they stand there, or as a table. Exit 1 when the ledger is not valid; what stands before is written.',
+    )
+    .requiredOption('--since <time>', 'from this moment on: 2025-10-14, or 2025-10-14T12:00:00Z')
+    .option('--until <time>', 'before this moment')
+    .addOption(
+      new Option('--format <format>', 'lines of JSON, or a table').choices([...exportFormats]).default('jsonl'),
+    )
+    .addHelpText('after', examples(['ledger export --since 2025-10-01 --until 2025-11-01 --format csv > october.csv']))
+    .action(
+      (file: string | undefined, { since, until, format }: { since: string; until?: string; format: ExportFormat }) =>
+        done(ledgerFiles.ledgerExport(env, file ?? ledgerFiles.ledgerFileDefault, { since, until, format })),
+    );
+  ledger
+    .command('imported [name]')
+    .description(
+      'Ledgers of the older tool that were moved aside when this one began, and whether they are still as its blocks say; ' +
+        'with a name, the lines of that one. Exit 1 when one is not.',
+    )
+    .option('--ledger <file>', 'the ledger that commits to them', ledgerFiles.ledgerFileDefault)
+    .addHelpText('after', examples(['ledger imported', 'ledger imported ledger.imported-0a1b2c3d.jsonl']))
+    .action((name: string | undefined, flags: { ledger: string }) =>
+      done(ledgerFiles.ledgerImported(env, flags.ledger, name ?? null)),
     );
   ledger
     .command('prove [height]')

@@ -153,6 +153,8 @@ async function runCommand(call: Environment['call'], args: readonly string[]): P
       readLedger: () => {
         throw new Error('reading a file is for the real command');
       },
+      readSwitchLog: () => Promise.reject(new Error('reading a file is for the real command')),
+      write: () => Promise.reject(new Error('only what reads files writes bytes')),
       readFile: () => Promise.reject(new Error('reading a file is for the real command')),
       print: (text) => stdout.push(...text.split('\n')),
       complain: (text) => stderr.push(...text.split('\n')),

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import type { Environment, HookChange, HookEntry, Hooks } from '../../src/cli/environment.ts';
 import { run } from '../../src/cli/program.ts';
+import type { SwitchLog } from '../../src/ledger/switch-check.ts';
 import { AgentError, errorTable } from '../../src/model/errors.ts';
 import type { ErrorCode } from '../../src/model/errors.ts';
 import { parseVmid } from '../../src/model/names.ts';
-import { attach, chunksOf, fileOf, ledgerBytes, linesOf } from '../support/ledger-fixtures.ts';
-import { checkpointOf, nodeKeys, policyText, proofFileOf } from '../support/signed-logs.ts';
+import { attach, chunksOf, fileOf, ledgerBytes, linesOf, startMs } from '../support/ledger-fixtures.ts';
+import { checkpointOf, headOf, nodeKeys, policyText, proofFileOf } from '../support/signed-logs.ts';
 
 interface Run {
   readonly exitCode: number;
@@ -29,6 +31,7 @@ interface FakeEnvironment {
   readonly ledger?: Uint8Array;
   readonly hooks?: Hooks;
   readonly files?: Readonly<Record<string, Uint8Array | string>>;
+  readonly switchLog?: SwitchLog;
 }
 
 /** Runs the command as if it were typed. */
@@ -44,7 +47,9 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
     ledger,
     hooks,
     files = {},
+    switchLog,
   } = options;
+  let written = '';
   const out: string[] = [];
   const err: string[] = [];
   const calls: unknown[] = [];
@@ -82,8 +87,18 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
     },
     readLedger(path) {
       calls.push(['readLedger', path]);
-      if (ledger === undefined) throw new AgentError('NotFound', `${path} does not exist`);
-      return chunksOf(ledger, 1000);
+      const bytes = path in files ? Buffer.from(files[path]!) : ledger;
+      if (bytes === undefined) throw new AgentError('NotFound', `${path} does not exist`);
+      return chunksOf(bytes, 1000);
+    },
+    readSwitchLog(path) {
+      calls.push(['readSwitchLog', path]);
+      if (switchLog === undefined) return Promise.reject(new AgentError('NotFound', `${path} does not exist`));
+      return Promise.resolve(switchLog);
+    },
+    write(bytes) {
+      written += Buffer.from(bytes).toString();
+      return Promise.resolve();
     },
     readFile(path) {
       const file = files[path];
@@ -100,7 +115,7 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
     version: '1.2.3',
   };
   const exitCode = await run(environment, line === '' ? [] : line.split(' '));
-  return { exitCode, out: out.join('\n'), err: err.join('\n'), calls, waitMs };
+  return { exitCode, out: written + out.join('\n'), err: err.join('\n'), calls, waitMs };
 }
 
 const twoPorts = {
@@ -370,6 +385,85 @@ describe('the command line', () => {
   });
 
   describe('ledger', () => {
+    it('exports a period of a file, and says where that is not valid', async () => {
+      const ledger = ledgerBytes(5);
+      const all = await type('ledger export --since 2025-10-14', { ledger });
+      assert.deepEqual([all.exitCode, all.out], [0, ledger.toString()]);
+      assert.deepEqual(all.calls, [['readLedger', '/var/lib/ovs-port-agent/ledger.jsonl']]);
+      const table = await type('ledger export /x --since 2025-10-14 --until 2025-10-14T12:00:02Z --format csv', {
+        ledger,
+      });
+      assert.equal(table.out.split('\r\n').length, 4);
+      const altered = Buffer.from(ledger.toString().replace('vi102', 'vi666'));
+      const bad = await type('ledger export /x --since 2025-10-14', { ledger: altered });
+      assert.deepEqual([bad.exitCode, bad.out.split('\n').length], [1, 3]);
+      assert.match(bad.err, /exported up to block 2 at byte \d+, which is not valid/);
+      const torn = await type('ledger export /x --since 2025-10-14', { ledger: ledger.subarray(0, -1) });
+      assert.deepEqual([torn.exitCode, torn.err], [0, '']);
+      assert.equal((await type('ledger export /x', { ledger })).exitCode, 64);
+      assert.equal((await type('ledger export /x --since soon', { ledger })).exitCode, 64);
+      assert.equal((await type('ledger export /x --since 2025-10-14 --format xml', { ledger })).exitCode, 64);
+    });
+
+    it("holds a file against the log of the switch's database", async () => {
+      const ledger = ledgerBytes(5);
+      const lines = ledger.toString().trimEnd().split('\n').map((line) => Buffer.from(line)); // prettier-ignore
+      const root = headOf(lines).sha256_root_hash.toString('base64');
+      const log = { fromMs: startMs, toMs: startMs + 9000, isCompacted: true, transactions: 7 };
+      const own = [{ name: 'a-1', dateMs: startMs - 1, tree: null }];
+      const good = await type('ledger verify /x --switch', { ledger, switchLog: { ...log, own } });
+      assert.equal(good.exitCode, 0);
+      assert.equal(
+        good.out,
+        [
+          'VALID: 0 transactions of the switch are in the ledger',
+          'the log of the switch has 7 transactions from 2025-10-14T12:00:00.000Z to 2025-10-14T12:00:09.000Z; of what was before it tells nothing: it was compacted then',
+          '1 of the agent are older than this ledger, which says nothing of them',
+        ].join('\n'),
+      );
+      assert.deepEqual(good.calls[0], ['readSwitchLog', '/etc/openvswitch/conf.db']);
+      const forged = [
+        { name: 'b-1', dateMs: startMs, tree: { size: 5, rootHash: root } },
+        { name: 'b-2', dateMs: startMs, tree: { size: 9, rootHash: root } },
+        { name: 'b-3', dateMs: startMs, tree: null },
+      ];
+      const bad = await type('ledger verify --switch-db /y', { ledger, switchLog: { ...log, own: forged } });
+      assert.equal(bad.exitCode, 1);
+      assert.match(
+        bad.out,
+        /^INVALID: transaction b-1 of .* is not in the ledger\nand: transaction b-2 of .* 9 blocks/,
+      );
+      assert.match(bad.out, /\n1 of the agent were made while the ledger took no blocks$/);
+      assert.deepEqual(bad.calls, [['readSwitchLog', '/y'], ['readLedger', '/var/lib/ovs-port-agent/ledger.jsonl']]); // prettier-ignore
+      const empty = { fromMs: null, toMs: null, isCompacted: false, transactions: 0, own: [] };
+      assert.match((await type('ledger verify --switch', { ledger, switchLog: empty })).out, /empty: nothing could be/);
+      assert.equal((await type('ledger verify --switch', { ledger })).exitCode, 2);
+    });
+
+    it('lists the ledgers of the older tool that it commits to, and shows one', async () => {
+      const old = Buffer.from('{"older":1}\n{"older":2}\n');
+      const sha256 = hash('sha256', old);
+      const imported = (file: string, plugin = 'ledger') =>
+        attach(1, { category: 'storage', action: 'imported', metadata: { plugin }, data: { file, length: old.length, sha256, offset: 0 } }); // prettier-ignore
+      const ledger = fileOf(linesOf([imported('ledger.imported-00000001.jsonl'), imported('forged', 'external')]));
+      const files = { '/s/ledger.jsonl': ledger, '/s/ledger.imported-00000001.jsonl': old };
+      const listed = await type('ledger imported --ledger /s/ledger.jsonl', { files });
+      assert.deepEqual(
+        [listed.exitCode, listed.out],
+        [0, `ledger.imported-00000001.jsonl intact: 24 bytes, SHA-256 ${sha256}, says block 0`],
+      );
+      const shown = await type('ledger imported ledger.imported-00000001.jsonl --ledger /s/ledger.jsonl', { files });
+      assert.deepEqual([shown.exitCode, shown.out], [0, old.toString()]);
+      const altered = { ...files, '/s/ledger.imported-00000001.jsonl': 'x' };
+      const bad = await type('ledger imported --ledger /s/ledger.jsonl', { files: altered });
+      assert.deepEqual([bad.exitCode, bad.out.split(' ')[1]], [1, 'altered:']);
+      const gone = await type('ledger imported --ledger /s/ledger.jsonl', { files: { '/s/ledger.jsonl': ledger } });
+      assert.deepEqual([gone.exitCode, gone.out.split(' ')[1]], [1, 'missing:']);
+      assert.equal((await type('ledger imported forged --ledger /s/ledger.jsonl', { files })).exitCode, 3);
+      const none = await type('ledger imported --ledger /x', { files: { '/x': ledgerBytes(3) } });
+      assert.deepEqual([none.exitCode, none.out], [0, '']);
+    });
+
     it('verifies a file without the service', async () => {
       const ledger = ledgerBytes(5);
       const good = await type('ledger verify /x', { ledger });

@@ -1,5 +1,6 @@
 /** The commands that the documents show: run, and their output compared. */
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import type { DocumentedNode } from '../support/documented-node.ts';
 import { documentedNode } from '../support/documented-node.ts';
 import { codeBlocks, inlineCode, shownCommands } from '../support/markdown.ts';
 import { runTool } from '../support/run-tool.ts';
+import { headOf } from '../support/signed-logs.ts';
 
 const root = join(import.meta.dirname, '../..');
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
@@ -37,7 +39,23 @@ const foreignPrograms = [
 /** Commands of ours that answer without the service: run as a user would, from dist/. */
 const isServiceFree = (args: readonly string[]): boolean =>
   ['ls', 'usage', 'name', '--version', '--help'].includes(args[0] ?? '') ||
-  (args[0] === 'ledger' && (args[1] === 'check-proof' || (args[1] === 'verify' && args.length === 3)));
+  (args[0] === 'ledger' &&
+    (['check-proof', 'export', 'imported'].includes(args[1] ?? '') || (args[1] === 'verify' && args.length > 2)));
+
+/** The log of a switch's database with the transaction `a1`, right after the last block that names it. */
+function switchLogOf(ledger: Uint8Array): Buffer {
+  const lines = Buffer.from(ledger).toString().trimEnd().split('\n');
+  const blocks = lines.slice(0, lines.findLastIndex((line) => line.includes('"txn":"a1"')) + 1);
+  const root = headOf(blocks.map((line) => Buffer.from(line))).sha256_root_hash.toString('base64');
+  const comment = `ovs-port-agent txn a1 ledger ${blocks.length} ${root}`;
+  const records = [{ name: 'Open_vSwitch' }, { _date: Date.UTC(2025, 9, 14, 12, 0, 7), _comment: comment }];
+  return Buffer.concat(
+    records.map((record) => {
+      const body = `${JSON.stringify(record)}\n`;
+      return Buffer.from(`OVSDB JSON ${body.length} ${hash('sha1', body)}\n${body}`);
+    }),
+  );
+}
 
 /** Hashes follow from every byte of a block; a document need not change with each of them. */
 const withoutHashes = (lines: readonly string[]): string[] =>
@@ -54,6 +72,7 @@ describe('a command in the documents', () => {
     writeFileSync(join(folder, 'ledger.jsonl'), node.ledgerBytes);
     writeFileSync(join(folder, 'block-6.tlog-proof'), node.proof);
     writeFileSync(join(folder, 'cluster.policy'), node.policy);
+    writeFileSync(join(folder, 'conf.db'), switchLogOf(node.ledgerBytes));
   });
   after(() => {
     rmSync(folder, { recursive: true, force: true });
@@ -62,7 +81,9 @@ describe('a command in the documents', () => {
   const inFolder = (args: readonly string[]): string[] =>
     args.map((arg) => {
       const name = arg === ledgerPath ? 'ledger.jsonl' : arg;
-      return ['ledger.jsonl', 'block-6.tlog-proof', 'cluster.policy'].includes(name) ? join(folder, name) : arg;
+      return ['ledger.jsonl', 'block-6.tlog-proof', 'cluster.policy', 'conf.db'].includes(name)
+        ? join(folder, name)
+        : arg;
     });
 
   for (const page of pages) {

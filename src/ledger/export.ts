@@ -32,7 +32,7 @@ export async function exportLedger(
       const timeMs = Date.parse(line.timestamp);
       if (timeMs >= sinceMs && timeMs < untilMs) found.push(rows.row(line, bytes));
     },
-    (bytes) => rows.whyBad(bytes),
+    (_line, bytes) => rows.whyBad(bytes),
   );
   for await (const chunk of chunks) {
     verifier.push(chunk);

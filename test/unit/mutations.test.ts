@@ -56,7 +56,10 @@ const doors: Readonly<Record<string, readonly [imports: string, why: string]>> =
   'src/platform/ledger-key-file.ts': ['replaceFile', 'the ledger itself'],
   'src/platform/ledger-tree-files.ts': ['mkdir,replaceFile,rm', 'the ledger itself'],
   'src/platform/links.ts': ['execa', 'edge'],
+  'src/platform/programs.ts': ['execa', 'tools of Proxmox VE for `hook attach`, which root runs without the service'],
+  'src/platform/snippet-files.ts': ['chmod,lstat,mkdir,rename,replaceFile,unlink', 'its own snippet, for the same'],
   'src/platform/spool.ts': ['rename,unlink', 'its own state: each event becomes a block'],
+  'src/platform/switch-log.ts': ['open', 'reads'],
   'src/platform/task-outputs.ts': ['mkdir,open,rm', 'its own state: what a tool prints, while it runs'],
   'src/platform/watchdog.ts': ['execa', 'tells systemd that the service lives'],
 };
@@ -118,8 +121,8 @@ const mutants = [
   [
     'an import by which files go',
     'src/platform/host-files.ts',
-    'import { open, stat }',
-    'import { open, rm, stat }',
+    'import { open, readdir, stat }',
+    'import { open, readdir, rm, stat }',
     '*.$post',
   ],
 ] as const;

@@ -19,6 +19,7 @@ import { GuestFiles } from '../src/platform/guest-files.ts';
 import { GuestLocks } from '../src/platform/guest-locks.ts';
 import { InterfacesFile } from '../src/platform/interfaces-file.ts';
 import { openLedgerFile } from '../src/platform/ledger-file.ts';
+import { ledgerIndexFiles } from '../src/platform/ledger-index-files.ts';
 import { ledgerTreeFiles } from '../src/platform/ledger-tree-files.ts';
 import { Links } from '../src/platform/links.ts';
 import { ovsdbRemotes } from '../src/platform/ovsdb-socket.ts';
@@ -58,6 +59,7 @@ export async function startPrivateEngine(later: Later, endpoint: string): Promis
     nowMs: wallClockMs,
     host: 'bench',
     tree: new StoredTree(ledgerTreeFiles(folder)),
+    index: { files: ledgerIndexFiles(join(folder, 'index')) },
     key: SignerKey.generate('bench/bench/ovs-port-agent'),
     checkpointBlocks: config.ledger.checkpoint_blocks,
     checkpointMs: config.ledger.checkpoint_seconds * 1000,

@@ -47,6 +47,7 @@ import { GuestPools } from './platform/guest-pools.ts';
 import { InterfacesFile } from './platform/interfaces-file.ts';
 import { moveEvidence } from './platform/ledger-evidence.ts';
 import { openLedgerFile } from './platform/ledger-file.ts';
+import { ledgerIndexFiles } from './platform/ledger-index-files.ts';
 import { loadOrCreateKey } from './platform/ledger-key-file.ts';
 import { ledgerTreeFiles } from './platform/ledger-tree-files.ts';
 import { LinkMonitor, Links } from './platform/links.ts';
@@ -292,6 +293,7 @@ async function openLedger(context: Context, cluster: string): Promise<OpenedLedg
     nowMs: wallClockMs,
     host: node,
     tree: new StoredTree(ledgerTreeFiles(dirname(config.ledger_path))),
+    index: { files: ledgerIndexFiles(join(dirname(config.ledger_path), 'index')) },
     key: ledgerKey,
     checkpointBlocks: config.ledger.checkpoint_blocks,
     checkpointMs: config.ledger.checkpoint_seconds * 1000,

@@ -65,29 +65,34 @@ export interface CheckedLine extends BlockHead {
   readonly bodyAt: number;
 }
 
-/** What else is wrong with a line that is in its place; `text` is the same line as Latin-1. */
-type WhyBad = (line: CheckedLine, bytes: Buffer, text: string) => string | null;
+interface ChainVerifierOptions {
+  /** Where in a ledger the first chunk begins; at block 0 when not given. */
+  readonly from?: { readonly blocks: number; readonly bytes: number; readonly lastHash: string };
+  /** Hears of every block before the first bad line; its bytes are valid during the call only. `text`: as Latin-1. */
+  readonly onBlock?: (line: CheckedLine, bytes: Buffer, text: string) => void;
+  /** May find something else wrong with a line that is in its place. */
+  readonly whyBad?: (line: CheckedLine, bytes: Buffer, text: string) => string | null;
+}
 
 export class ChainVerifier {
-  readonly #onBlock: (line: CheckedLine, bytes: Buffer) => void;
-  readonly #whyBad: WhyBad;
-  readonly #splitter = new LineSplitter((line, offset) => {
-    this.#line(line, offset);
-    return true;
-  });
-  #blocks = 0;
-  #bytes = 0;
-  #lastHash = zeroHash;
+  readonly #options: ChainVerifierOptions;
+  readonly #splitter: LineSplitter;
+  #blocks: number;
+  #bytes: number;
+  #lastHash: string;
   #firstBad: BadLine | undefined;
   #wholeFromBad = 0;
 
-  /**
-   * `onBlock` hears of every block before the first bad line; its bytes are valid during the call only. `whyBad` may find
-   * something else wrong with a line that is in its place.
-   */
-  constructor(onBlock: (line: CheckedLine, bytes: Buffer) => void = () => undefined, whyBad: WhyBad = () => null) {
-    this.#onBlock = onBlock;
-    this.#whyBad = whyBad;
+  constructor(options: ChainVerifierOptions = {}) {
+    this.#options = options;
+    const { blocks, bytes, lastHash } = options.from ?? { blocks: 0, bytes: 0, lastHash: zeroHash };
+    this.#blocks = blocks;
+    this.#bytes = bytes;
+    this.#lastHash = lastHash;
+    this.#splitter = new LineSplitter((line, offset) => {
+      this.#line(line, bytes + offset);
+      return true;
+    });
   }
 
   push(chunk: Uint8Array): void {
@@ -98,7 +103,7 @@ export class ChainVerifier {
     const rest = this.#splitter.rest();
     if (rest !== null && this.#firstBad === undefined) {
       const reason = `the file ends after ${rest.bytes} bytes of this line: torn, cut, or still being written`;
-      this.#firstBad = { height: this.#blocks, offset: rest.offset, reason, torn: true };
+      this.#firstBad = { height: this.#blocks, offset: this.#bytes, reason, torn: true };
     }
     return {
       valid: this.#firstBad === undefined,
@@ -112,25 +117,25 @@ export class ChainVerifier {
 
   #line(line: Buffer | null, offset: number): void {
     if (this.#firstBad === undefined) {
-      const checked = line === null ? { bad: tooLong } : this.#check(line);
-      if (line !== null && !('bad' in checked)) {
-        this.#blocks++;
-        this.#bytes = offset + line.length + 1;
-        this.#lastHash = checked.hash;
-        this.#onBlock(checked, line);
-        return;
-      }
-      const reason = 'bad' in checked ? checked.bad : tooLong;
-      this.#firstBad = { height: this.#blocks, offset, reason, torn: false };
+      const bad = line === null ? tooLong : this.#take(line);
+      if (bad === null) return;
+      this.#firstBad = { height: this.#blocks, offset, reason: bad, torn: false };
     }
     if (line !== null && isWhole(line)) this.#wholeFromBad++;
   }
 
-  #check(line: Buffer): CheckedLine | { bad: string } {
+  /** Why a line is not the next block; null when it was taken for that. */
+  #take(line: Buffer): string | null {
     const text = line.toString('latin1');
     const checked = checkLine(line, text, this.#blocks, this.#lastHash);
-    const bad = 'bad' in checked ? null : this.#whyBad(checked, line, text);
-    return bad === null ? checked : { bad };
+    if ('bad' in checked) return checked.bad;
+    const bad = this.#options.whyBad?.(checked, line, text) ?? null;
+    if (bad !== null) return bad;
+    this.#blocks++;
+    this.#bytes += line.length + 1;
+    this.#lastHash = checked.hash;
+    this.#options.onBlock?.(checked, line, text);
+    return null;
   }
 }
 
@@ -156,7 +161,7 @@ function whyOpeningDiffers(text: string, height: number): string {
 }
 
 /** Whether a line is a block by itself, wherever it belongs. */
-function isWhole(line: Buffer): boolean {
+export function isWhole(line: Buffer): boolean {
   return (
     line.length > hashFieldBytes &&
     line.toString('latin1', 0, 10) === '{"height":' &&

@@ -14,23 +14,31 @@ import { AgentError } from '../model/errors.ts';
 import { prepareDraft, zeroHash } from './block.ts';
 import type { Block, BlockDraft, PreparedDraft } from './block.ts';
 import type { BadLine, ChainReport } from './chain.ts';
-import { aheadRunningMax } from './limits.ts';
-import { gone, isGone, loadFirst, missingFrom } from './load.ts';
+import { aheadRunningMax, indexRunBlocks } from './limits.ts';
+import { readLine } from './lines.ts';
+import { bringUp, gone, isGone, loadFirst, missingFrom } from './load.ts';
 import { abandonedDraft, failedDraft } from './outcome.ts';
 import { narrow, queryBlocks } from './query.ts';
 import type { BlockQuery } from './query.ts';
 import { proveBlock } from './prove-block.ts';
 import { TreePublisher } from './publisher.ts';
 import type { PublisherOptions } from './publisher.ts';
+import { BlockIndex } from './search/block-index.ts';
+import type { IndexPart } from './search/entry.ts';
+import { findBlocks, findLine } from './search/find.ts';
+import { IndexDamaged } from './search/pages.ts';
+import type { IndexFiles } from './search/pages.ts';
 import { ledgerPlugin } from './state.ts';
 import type { LedgerStore } from './store.ts';
-import type { StoredCheckpoint } from './stored-tree.ts';
+import type { StoredCheckpoint, StoredTree } from './stored-tree.ts';
 import { treeHead } from './tlog/compact-range.ts';
 import type { TreeHead } from './tlog/compact-range.ts';
 import { verifyLedger } from './verify.ts';
 import { LedgerWriter } from './writer.ts';
 
 export interface LedgerOptions extends PublisherOptions {
+  /** Where the index is kept, and how many blocks one of its files has; `indexRunBlocks` when not given. */
+  readonly index: { readonly files: IndexFiles; readonly runBlocks?: number };
   /** Milliseconds since 1970. A clock that goes back is written down as it is: the chain orders, not the clock. */
   readonly nowMs: () => number;
   /** Name of this node, for the blocks the ledger writes about itself. */
@@ -51,26 +59,39 @@ interface LedgerStats {
   readonly tampered: boolean;
 }
 
+interface Parts {
+  readonly store: LedgerStore;
+  readonly index: BlockIndex;
+  readonly writer: LedgerWriter;
+  readonly publisher: TreePublisher;
+  readonly listeners: Set<(block: Block) => void>;
+}
+
 export class Ledger {
   readonly #store: LedgerStore;
+  readonly #index: BlockIndex;
   readonly #writer: LedgerWriter;
   readonly #publisher: TreePublisher;
-  readonly #options: LedgerOptions;
+  readonly #tree: StoredTree;
   readonly #listeners: Set<(block: Block) => void>;
   #doubts: Block[];
   /** Blocks written ahead whose action has not come to its end. */
   #running = 0;
+  #bringingUp: Promise<void> | null = null;
 
   /**
-   * Reads and verifies the whole file, moves a torn tail or the older tool's ledger aside and records that. A ledger
+   * Reads and verifies the file (all of it, or what the index does not remember), moves a torn tail or the older tool's ledger aside and records that. A ledger
    * that was tampered with opens too: read-only, and it says so. Rejects with the store's error when the file cannot
    * be read. The caller holds the lock on the file.
    */
   static async open(store: LedgerStore, options: LedgerOptions): Promise<Ledger> {
     const { nowMs, host } = options;
     const listeners = new Set<(block: Block) => void>();
-    const loaded = await loadFirst(store, options.tree);
+    const { files, runBlocks = indexRunBlocks } = options.index;
+    const index = await BlockIndex.open(files, { runBlocks });
+    const loaded = await loadFirst(store, options.tree, index);
     const writer = await LedgerWriter.open(store, loaded, {
+      index,
       nowMs,
       ownMetadata: { plugin: ledgerPlugin, host },
       // A listener that throws is an error of the program; it must not stop the writer half-way through a batch.
@@ -88,23 +109,18 @@ export class Ledger {
       () => (writer.tampered === null ? writer.chain : null),
       options,
     );
-    const ledger = new Ledger(store, writer, publisher, options, listeners);
+    const ledger = new Ledger({ store, index, writer, publisher, listeners }, options.tree);
     // What the last run left without a checkpoint gets one in time, whether or not more blocks come.
     publisher.noteAppended();
     return ledger;
   }
 
-  private constructor(
-    store: LedgerStore,
-    writer: LedgerWriter,
-    publisher: TreePublisher,
-    options: LedgerOptions,
-    listeners: Set<(block: Block) => void>,
-  ) {
+  private constructor({ store, index, writer, publisher, listeners }: Parts, tree: StoredTree) {
     this.#store = store;
+    this.#index = index;
     this.#writer = writer;
     this.#publisher = publisher;
-    this.#options = options;
+    this.#tree = tree;
     this.#listeners = listeners;
     listeners.add(() => {
       publisher.noteAppended();
@@ -211,7 +227,11 @@ export class Ledger {
   /** Reads what was acknowledged when it was asked; blocks that arrive meanwhile do not disturb it. */
   async query(query: BlockQuery): Promise<Block[]> {
     const { bytes, blocks } = this.#writer.chain;
-    return queryBlocks(this.#store.read(0, bytes), narrow(query, blocks));
+    const { from = 0, to = Infinity, ...rest } = query;
+    const found = await this.#ask(blocks, (parts, readAt) =>
+      findBlocks(parts, readAt, { ...rest, from, to: Math.min(to, blocks - 1) }),
+    );
+    return found ?? queryBlocks(this.#store.read(0, bytes), narrow(query, blocks));
   }
 
   async blockAt(height: number): Promise<Block | null> {
@@ -232,6 +252,8 @@ export class Ledger {
     const bad = this.#writer.tampered ?? missingFrom(report, { blocks, lastHash });
     if (bad === null) return report;
     this.#writer.markTampered(bad);
+    // The next start has to find it too, so it must not pass over what the index remembers.
+    await this.#index.cutTo(0);
     return { ...report, valid: false, firstBad: bad };
   }
 
@@ -250,15 +272,48 @@ export class Ledger {
     const { blocks, bytes } = this.#writer.chain;
     if (height >= blocks) throw new AgentError('NotFound', `the ledger has no block ${height}, it has ${blocks}`);
     if (height >= (this.checkpoint?.head.tree_size ?? 0)) await this.#publisher.publish();
-    const chunks = (): AsyncIterable<Uint8Array> => this.#store.read(0, bytes);
-    return proveBlock(height, chunks, this.#options.tree, this.#publisher);
+    const line = await this.#ask(blocks, (parts, readAt) => findLine(parts, readAt, height));
+    return proveBlock(
+      height,
+      line ?? (await readLine(this.#store.read(0, bytes), height)),
+      this.#tree,
+      this.#publisher,
+    );
   }
 
   /** Writes what is waiting and the last checkpoint, then closes the store; appends reject from now on. */
   async close(): Promise<void> {
     await this.#writer.close();
     await this.#publisher.close();
+    await this.#bringingUp;
+    await this.#index.close();
     await this.#store.close();
+  }
+
+  /** What the index says of the first `blocks`; null when it cannot tell, and then it is brought up meanwhile. */
+  async #ask<T>(
+    blocks: number,
+    question: (parts: readonly IndexPart[], readAt: (from: number, to: number) => Promise<Buffer>) => Promise<T>,
+  ): Promise<T | null> {
+    if (this.#index.blocks >= blocks) {
+      try {
+        return await question(this.#index.parts(), (from, to) => this.#store.readAt(from, to));
+      } catch (thrown) {
+        if (!(thrown instanceof IndexDamaged)) throw thrown;
+        await this.#index.dropDamaged(thrown);
+      }
+    }
+    if (!this.tampered) this.#bringUp();
+    return null;
+  }
+
+  /** Beside everything else. What cannot be read now is tried again by the next who asks. */
+  #bringUp(): void {
+    this.#bringingUp ??= bringUp(this.#store, this.#index, () => this.#writer.chain)
+      .catch(() => undefined)
+      .finally(() => {
+        this.#bringingUp = null;
+      });
   }
 
   async #readChain(bytes: number): Promise<ChainReport> {

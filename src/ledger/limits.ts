@@ -32,6 +32,9 @@ export const outcomeMessageCharsMax = 1_000;
 export const queryBlocksDefault = 100;
 export const queryBlocksMax = 10_000;
 
+/** Blocks of one file of the index: the newest, which are in memory, are no more, and a start reads no more again. */
+export const indexRunBlocks = 32_768;
+
 /** Leaves of a tree. The specifications allow 2^64 - 1; this is the largest size that a number holds exactly. */
 export const treeSizeMax = Number.MAX_SAFE_INTEGER;
 

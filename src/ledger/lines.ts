@@ -1,5 +1,6 @@
 /** Chunks of a file become lines, whatever the chunks' borders. */
 import { asBuffer } from './block.ts';
+import { AgentError } from '../model/errors.ts';
 import { lineBytesMax } from './limits.ts';
 
 /**
@@ -54,6 +55,23 @@ export class LineSplitter {
     if (this.#carried < lineBytesMax) part.copy(this.#carry, this.#carried);
     this.#carried += part.length;
   }
+}
+
+/** One line of a ledger that begins with line 0. Rejects with `Tampered` when there are not so many. */
+export async function readLine(chunks: AsyncIterable<Uint8Array>, number: number): Promise<Buffer> {
+  let at = 0;
+  const found: Buffer[] = [];
+  const splitter = new LineSplitter((line) => {
+    if (at++ < number) return true;
+    if (line !== null) found.push(Buffer.from(line));
+    return false;
+  });
+  for await (const chunk of chunks) {
+    if (!splitter.push(chunk)) break;
+  }
+  const [line] = found;
+  if (line === undefined) throw new AgentError('Tampered', `ledger block ${number} is not in the file any more`);
+  return line;
 }
 
 const newline = 0x0a;

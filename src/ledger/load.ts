@@ -10,15 +10,21 @@
  */
 import { createHash } from 'node:crypto';
 import { AgentError } from '../model/errors.ts';
-import type { JsonValue } from './block.ts';
-import { isJsonObject } from './block.ts';
-import { ChainVerifier } from './chain.ts';
-import type { BadLine, ChainReport } from './chain.ts';
+import type { Body, JsonValue } from './block.ts';
+import { hashFieldBytes, isJsonObject, parseBlock, parseBody } from './block.ts';
+import { ChainVerifier, isWhole } from './chain.ts';
+import type { BadLine, ChainReport, CheckedLine } from './chain.ts';
 import { lineBytesMax } from './limits.ts';
+import { plainMembers } from './plain-body.ts';
+import type { BlockIndex } from './search/block-index.ts';
+import { findLine } from './search/find.ts';
+import { keyMembers } from './search/keys.ts';
+import { IndexDamaged } from './search/pages.ts';
 import { ChainState } from './state.ts';
 import type { LedgerStore } from './store.ts';
 import type { StoredCheckpoint, StoredTree } from './stored-tree.ts';
 import { treeHead } from './tlog/compact-range.ts';
+import type { TreeHead } from './tlog/compact-range.ts';
 import { differsFrom } from './verify.ts';
 import type { TreeMark } from './verify.ts';
 
@@ -37,9 +43,9 @@ interface LoadedFirst extends Loaded {
   readonly checkpointBytes: number;
 }
 
-/** The first reading, when nothing is known of the file but its last checkpoint. */
-export async function loadFirst(store: LedgerStore, tree: StoredTree): Promise<LoadedFirst> {
-  const { loaded, report } = await judge(store, tree);
+/** The first reading, when nothing is known of the file but its last checkpoint and what the index remembers. */
+export async function loadFirst(store: LedgerStore, tree: StoredTree, index: BlockIndex): Promise<LoadedFirst> {
+  const { loaded, report } = await judge(store, tree, index);
   if (loaded.tampered !== null || report.firstBad === undefined) return loaded;
   if (loaded.checkpoint === null && report.blocks === 0 && (await isOlderLedger(store))) {
     await store.setAside((await fingerprint(store)).slice(0, 8));
@@ -54,21 +60,78 @@ export async function loadFirst(store: LedgerStore, tree: StoredTree): Promise<L
   }
 }
 
-/** Why a ledger opens read-only; null when it does not. Changes nothing. */
+/** Why a ledger opens read-only when all of it is read; null when it does not. Changes nothing. */
 export async function findAlteration(store: LedgerStore, tree: StoredTree): Promise<BadLine | null> {
-  return (await judge(store, tree)).loaded.tampered;
+  return (await judge(store, tree, null)).loaded.tampered;
 }
 
-async function judge(store: LedgerStore, tree: StoredTree): Promise<{ loaded: LoadedFirst; report: ChainReport }> {
+async function judge(
+  store: LedgerStore,
+  tree: StoredTree,
+  index: BlockIndex | null,
+): Promise<{ loaded: LoadedFirst; report: ChainReport }> {
   const stored = await readCheckpoint(tree);
   const checkpoint = stored !== null && 'reason' in stored ? null : stored;
-  const { chain, report, mark } = await scan(store, store.size, checkpoint?.head.tree_size ?? 0);
+  const { chain, report, mark } = await scanFirst(store, checkpoint?.head ?? null, index);
   let tampered: BadLine | null;
   if (stored === null) tampered = wholeBehindBad(report);
   else if ('reason' in stored) tampered = stored;
   else tampered = differsFrom(stored.head, report, mark);
   const loaded = { chain, tampered, unmoved: null, checkpoint, checkpointBytes: mark?.bytes ?? 0 };
   return { loaded, report };
+}
+
+/**
+ * From where the index remembers the chain when that leads to the checkpoint, else from the beginning, and then the index
+ * is made anew. So the index decides how much is read, never what is found wrong.
+ */
+async function scanFirst(store: LedgerStore, checkpoint: TreeHead | null, index: BlockIndex | null): Promise<Scan> {
+  const markAt = checkpoint?.tree_size ?? 0;
+  if (index !== null && checkpoint !== null) {
+    // At least one line that the checkpoint covers follows, and names the hash of the last block that is remembered.
+    const remembered = await index.chainAtMost(markAt - 1);
+    if (remembered !== null && index.from === 0 && (await endsAt(store, index, remembered))) {
+      const short = await scan(store, { from: remembered, to: store.size, markAt, index });
+      if (differsFrom(checkpoint, short.report, short.mark) === null) return short;
+    }
+  }
+  const chain = new ChainState();
+  await index?.beginAt(chain);
+  return scan(store, { from: chain, to: store.size, markAt, index });
+}
+
+/** Whether the file has the last block of a remembered chain where it was. */
+async function endsAt(
+  store: LedgerStore,
+  index: BlockIndex,
+  { blocks, bytes, lastHash }: ChainState,
+): Promise<boolean> {
+  if (store.size < bytes) return false;
+  try {
+    const line = await findLine(index.parts(), (from, to) => store.readAt(from, to), blocks - 1);
+    const isLast = (await store.readAt(bytes - line.length - 1, bytes)).equals(Buffer.concat([line, newline]));
+    return isLast && isWhole(line) && parseBlock(line).hash === lastHash;
+  } catch (thrown) {
+    if (thrown instanceof IndexDamaged) return false;
+    throw thrown;
+  }
+}
+
+/**
+ * Brings an index that has fallen behind up to what `chain` says is acknowledged, which may grow meanwhile. What
+ * is found bad on the way is for `verify` to report.
+ */
+export async function bringUp(store: LedgerStore, index: BlockIndex, chain: () => ChainState): Promise<void> {
+  let from = await index.chainAtMost(chain().blocks);
+  if (from === null || index.from > 0) {
+    from = new ChainState();
+    await index.beginAt(from);
+  }
+  // Behind what was read: its files cannot be written, and it has given up.
+  while (from.blocks < chain().blocks && index.blocks >= from.blocks) {
+    const { report } = await scan(store, { from, to: chain().bytes, markAt: 0, index });
+    if (!report.valid) return;
+  }
 }
 
 /** A checkpoint is replaced as a whole or not at all: a damaged one was made so by somebody else. */
@@ -86,9 +149,10 @@ async function readCheckpoint(tree: StoredTree): Promise<StoredCheckpoint | BadL
  * so its writers were told that it failed: it moves away even when it is whole.
  */
 export async function loadAgain(store: LedgerStore, known: ChainState): Promise<Loaded> {
-  const { chain, report } = await scan(store, known.bytes, 0);
-  const loaded: Loaded = { chain, tampered: missingFrom(report, known), unmoved: null };
-  if (loaded.tampered === null && store.size > known.bytes) await store.moveTail(known.bytes);
+  const { chain, report } = await scan(store, { from: new ChainState(), to: known.bytes, markAt: 0, index: null });
+  const tampered = missingFrom(report, known);
+  const loaded: Loaded = { chain: tampered === null ? known : chain, tampered, unmoved: null };
+  if (tampered === null && store.size > known.bytes) await store.moveTail(known.bytes);
   return loaded;
 }
 
@@ -115,20 +179,57 @@ export function gone(error: AgentError): BadLine {
   return { height: 0, offset: 0, reason: error.message, torn: false };
 }
 
-async function scan(
-  store: LedgerStore,
-  bytes: number,
-  markAt: number,
-): Promise<{ chain: ChainState; report: ChainReport; mark: TreeMark | null }> {
-  const chain = new ChainState();
-  const marks: TreeMark[] = [];
-  const verifier = new ChainVerifier((line, lineBytes) => {
-    chain.note(line, lineBytes);
-    if (chain.blocks === markAt) marks.push({ head: treeHead(chain.range), bytes: chain.bytes });
-  });
-  for await (const chunk of store.read(0, bytes)) verifier.push(chunk);
-  return { chain, report: verifier.end(), mark: marks[0] ?? null };
+interface Scan {
+  readonly chain: ChainState;
+  readonly report: ChainReport;
+  /** The tree at the size that was asked for; null when the ledger is shorter. */
+  readonly mark: TreeMark | null;
 }
+
+interface ScanOptions {
+  /** Goes on from there, and is changed. */
+  readonly from: ChainState;
+  readonly to: number;
+  readonly markAt: number;
+  /** Takes in what is read. */
+  readonly index: BlockIndex | null;
+}
+
+async function scan(store: LedgerStore, { from: chain, to, markAt, index }: ScanOptions): Promise<Scan> {
+  let mark: TreeMark | null = null;
+  const lookForMark = (): void => {
+    if (chain.blocks === markAt) mark = { head: treeHead(chain.range), bytes: chain.bytes };
+  };
+  lookForMark();
+  const verifier = new ChainVerifier({
+    from: chain,
+    onBlock: (line, lineBytes, text) => {
+      const offset = chain.bytes;
+      chain.note(line, lineBytes);
+      index?.note(line, searchable(line, lineBytes, text), offset, lineBytes.length, chain);
+      lookForMark();
+    },
+  });
+  for await (const chunk of store.read(chain.bytes, to)) {
+    verifier.push(chunk);
+    await index?.flush();
+  }
+  return { chain, report: verifier.end(), mark };
+}
+
+/** What the index files of a line. One of the right hash that is no block is found by its height alone. */
+function searchable({ bodyAt }: CheckedLine, line: Buffer, text: string): Body {
+  const plain = plainMembers(text, bodyAt, text.length - hashFieldBytes, keyMembers);
+  if (plain !== null) return plain;
+  try {
+    return parseBody(line, bodyAt);
+  } catch (thrown) {
+    if (thrown instanceof AgentError) return { metadata: {}, data: {} };
+    throw thrown;
+  }
+}
+
+const newline = Buffer.from('\n');
 
 /** Without a checkpoint: whole blocks behind the first bad line. */
 function wholeBehindBad({ firstBad, wholeFromBad }: ChainReport): BadLine | null {

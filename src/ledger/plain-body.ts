@@ -2,16 +2,49 @@
  * Reading along instead of parsing: most lines say what they say in plain JSON (ASCII, no escapes, no white space, no
  * fractions), and whether such a line is well-formed takes a quarter of the time that `JSON.parse` needs to build it.
  */
+import type { Body, JsonValue } from './block.ts';
+
+/** A member of `metadata` or `data`: the index of its first quote, of its value, and where that ends. */
+type OnMember = (name: number, value: number, end: number) => void;
 
 /**
  * Whether `text` from `start` to `end` is `"metadata":{...},"data":{...}` in plain JSON. What is not plain is not wrong:
  * then only `parseBody` can tell.
  */
 export function isPlainBody(text: string, start: number, end: number): boolean {
+  return readPlain(text, start, end, null, null);
+}
+
+/** Of a plain body the strings and numbers that `wanted` names, null for other values there; null when it is not plain. */
+export function plainMembers(text: string, start: number, end: number, wanted: ReadonlySet<string>): Body | null {
+  const metadata: Record<string, JsonValue> = {};
+  const data: Record<string, JsonValue> = {};
+  const into =
+    (members: Record<string, JsonValue>): OnMember =>
+    (name, value, valueEnd) => {
+      const named = text.slice(name + 1, value - 2);
+      if (wanted.has(named)) members[named] = plainValue(text, value, valueEnd);
+    };
+  return readPlain(text, start, end, into(metadata), into(data)) ? { metadata, data } : null;
+}
+
+function plainValue(text: string, start: number, end: number): JsonValue {
+  const first = text.charCodeAt(start);
+  if (first === quoteChar) return text.slice(start + 1, end - 1);
+  return first === minusChar || (first >= zeroChar && first <= nineChar) ? Number(text.slice(start, end)) : null;
+}
+
+function readPlain(
+  text: string,
+  start: number,
+  end: number,
+  onMetadata: OnMember | null,
+  onData: OnMember | null,
+): boolean {
   if (!text.startsWith(metadataName, start)) return false;
-  const metadataEnd = skipObject(text, start + metadataName.length, 0);
+  const metadataEnd = skipObject(text, start + metadataName.length, 0, onMetadata);
   if (metadataEnd === notPlain || !text.startsWith(dataName, metadataEnd)) return false;
-  return skipObject(text, metadataEnd + dataName.length, 0) === end;
+  return skipObject(text, metadataEnd + dataName.length, 0, onData) === end;
 }
 
 const metadataName = '"metadata":';
@@ -32,14 +65,16 @@ const openBrace = 0x7b;
 const closeBrace = 0x7d;
 
 /** Each of these takes the index where something begins and returns where it ends, or `notPlain`. */
-function skipObject(text: string, start: number, depth: number): number {
+function skipObject(text: string, start: number, depth: number, onMember: OnMember | null): number {
   if (text.charCodeAt(start) !== openBrace || depth > depthMax) return notPlain;
   if (text.charCodeAt(start + 1) === closeBrace) return start + 2;
   for (let at = start + 1; ; at++) {
-    at = skipString(text, at);
-    if (at === notPlain || text.charCodeAt(at) !== colonChar) return notPlain;
-    at = skipValue(text, at + 1, depth);
+    const name = at;
+    const colon = skipString(text, at);
+    if (colon === notPlain || text.charCodeAt(colon) !== colonChar) return notPlain;
+    at = skipValue(text, colon + 1, depth);
     if (at === notPlain) return notPlain;
+    if (onMember !== null) onMember(name, colon + 1, at);
     const next = text.charCodeAt(at);
     if (next === closeBrace) return at + 1;
     if (next !== commaChar) return notPlain;
@@ -61,7 +96,7 @@ function skipArray(text: string, start: number, depth: number): number {
 function skipValue(text: string, start: number, depth: number): number {
   const first = text.charCodeAt(start);
   if (first === quoteChar) return skipString(text, start);
-  if (first === openBrace) return skipObject(text, start, depth + 1);
+  if (first === openBrace) return skipObject(text, start, depth + 1, null);
   if (first === openBracket) return skipArray(text, start, depth + 1);
   if (first === minusChar || (first >= zeroChar && first <= nineChar)) return skipInteger(text, start);
   for (const word of words) {

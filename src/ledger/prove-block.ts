@@ -1,6 +1,5 @@
 /** Proof of one block out of the stored tiles, which are not authenticated: what does not verify is never handed out. */
 import { AgentError } from '../model/errors.ts';
-import { LineSplitter } from './lines.ts';
 import type { StoredCheckpoint } from './stored-tree.ts';
 import { leafHash } from './tlog/hash.ts';
 import { renderTlogProof } from './tlog/proof-file.ts';
@@ -20,11 +19,10 @@ interface Published {
  */
 export async function proveBlock(
   height: number,
-  chunks: () => AsyncIterable<Uint8Array>,
+  line: Buffer,
   tiles: TileReader,
   published: Published,
 ): Promise<Buffer> {
-  const line = await readLine(chunks(), height);
   try {
     return await proveLine(line, height, tiles, published.checkpoint);
   } catch (thrown) {
@@ -49,21 +47,4 @@ async function proveLine(
   const proof = await proveInclusion(tiles, height, tree_size);
   verifyInclusion(leafHash(line), proof, sha256_root_hash);
   return renderTlogProof({ ...proof, extra: line, checkpoint: checkpoint.note });
-}
-
-/** The bytes of one line, by reading from the beginning. */
-async function readLine(chunks: AsyncIterable<Uint8Array>, height: number): Promise<Buffer> {
-  let at = 0;
-  const found: Buffer[] = [];
-  const splitter = new LineSplitter((line) => {
-    if (at++ < height) return true;
-    if (line !== null) found.push(Buffer.from(line));
-    return false;
-  });
-  for await (const chunk of chunks) {
-    if (!splitter.push(chunk)) break;
-  }
-  const [line] = found;
-  if (line === undefined) throw new AgentError('Tampered', `ledger block ${height} is not in the file any more`);
-  return line;
 }

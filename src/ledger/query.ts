@@ -39,16 +39,17 @@ class BlockFinder {
   /** Newest: a ring, the next one written at `#found % #limit`. Oldest: simply the first ones. */
   readonly #kept: Block[] = [];
   #found = 0;
-  #height = 0;
+  #height: number;
   readonly #splitter = new LineSplitter((line) => this.#line(line));
 
-  constructor(query: BlockQuery) {
+  constructor(query: BlockQuery, firstHeight: number) {
     this.#query = query;
+    this.#height = firstHeight;
     this.#limit = checkedLimit(query);
     this.#needles = needlesOf(query);
   }
 
-  /** False once nothing more can be found. The first chunk begins at block 0. */
+  /** False once nothing more can be found. */
   push(chunk: Uint8Array): boolean {
     return this.#splitter.push(chunk);
   }
@@ -75,9 +76,13 @@ class BlockFinder {
   }
 }
 
-/** Streams a ledger through `BlockFinder`; memory holds `limit` blocks. */
-export async function queryBlocks(chunks: AsyncIterable<Uint8Array>, query: BlockQuery): Promise<Block[]> {
-  const finder = new BlockFinder(query);
+/** Streams a ledger, from a block on, through `BlockFinder`; memory holds `limit` blocks. */
+export async function queryBlocks(
+  chunks: AsyncIterable<Uint8Array>,
+  query: BlockQuery,
+  firstHeight = 0,
+): Promise<Block[]> {
+  const finder = new BlockFinder(query, firstHeight);
   for await (const chunk of chunks) {
     if (!finder.push(asBuffer(chunk))) break;
   }
@@ -128,7 +133,8 @@ function needlesOf(query: BlockQuery): Buffer[] {
   ].flatMap((needle) => (needle === null ? [] : [Buffer.from(needle)]));
 }
 
-function checkedLimit({ limit = queryBlocksDefault }: BlockQuery): number {
+/** Throws `InvalidArgument`. */
+export function checkedLimit({ limit = queryBlocksDefault }: BlockQuery): number {
   if (Number.isInteger(limit) && limit >= 1 && limit <= queryBlocksMax) return limit;
   throw new AgentError(
     'InvalidArgument',

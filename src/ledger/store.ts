@@ -5,7 +5,7 @@
 
 /**
  * Bytes survive a power loss once the promise of the call that wrote them resolves. Single writer: the caller holds
- * a lock on the file for the store's whole life, and calls do not overlap, except that `read` and `readSide` may run
+ * a lock on the file for the store's whole life, and calls do not overlap, except that `read`, `readAt` and `readSide` may run
  * beside anything.
  */
 export interface LedgerStore {
@@ -16,6 +16,8 @@ export interface LedgerStore {
    * asked for. Rejects with `Tampered` when there is no file any more.
    */
   read(from: number, to: number): AsyncIterable<Uint8Array>;
+  /** The same bytes at once, for few of them. */
+  readAt(from: number, to: number): Promise<Buffer>;
   /**
    * Adds bytes at the end. After a rejection nobody knows what is on the disk: every further `append` rejects until
    * `reopen`.

@@ -17,9 +17,12 @@ export async function verifyLedger(
   checkpoint: TreeHead | null,
 ): Promise<ChainReport> {
   const mark = new TreeMarker(checkpoint?.tree_size ?? 0);
-  const verifier = new ChainVerifier((_line, bytes) => {
-    mark.note(bytes);
-  }, whyNoBlock);
+  const verifier = new ChainVerifier({
+    onBlock: (_line, bytes) => {
+      mark.note(bytes);
+    },
+    whyBad: whyNoBlock,
+  });
   for await (const chunk of chunks) verifier.push(chunk);
   const report = verifier.end();
   const differs = checkpoint === null ? null : differsFrom(checkpoint, report, mark.found);

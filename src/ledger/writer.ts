@@ -20,6 +20,7 @@ import type { BadLine } from './chain.ts';
 import { batchBytesMax, owedBlocksMax, pendingBlocksMax } from './limits.ts';
 import { gone, isGone, loadAgain } from './load.ts';
 import type { Loaded } from './load.ts';
+import type { BlockIndex } from './search/block-index.ts';
 import { unrecordedSideFiles } from './side-files.ts';
 import { ChainState } from './state.ts';
 import type { AppendResult, LedgerStore } from './store.ts';
@@ -30,6 +31,8 @@ interface WriterOptions {
   readonly ownMetadata: JsonObject;
   /** Hears of every durable block, in order. Must not throw. */
   readonly onAppended: (block: Block) => void;
+  /** Takes in every durable block. */
+  readonly index: BlockIndex;
 }
 
 interface Pending {
@@ -170,13 +173,17 @@ export class LedgerWriter {
     }
     this.#owedSideFiles = this.#owedSideFiles.filter(leave);
     this.#owed = this.#owed.filter(leave);
+    const { index, onAppended } = this.#options;
     for (const { pending, line, head } of batch) {
+      const offset = this.#chain.bytes;
       this.#chain.note(head, line);
       if (pending.ahead) this.#open.add(head.height);
       const block = parseBlock(line);
+      index.note(head, block, offset, line.length, this.#chain);
       pending.resolve(block);
-      this.#options.onAppended(block);
+      onAppended(block);
     }
+    void index.flush();
   }
 
   async #tryAppend(bytes: Uint8Array): Promise<AgentError | null> {

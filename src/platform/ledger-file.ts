@@ -66,6 +66,19 @@ class LedgerFile implements LedgerStore {
     return readRange(this.#path, from, to, 'Tampered');
   }
 
+  async readAt(from: number, to: number): Promise<Buffer> {
+    try {
+      const bytes = Buffer.allocUnsafe(Math.max(0, to - from));
+      let done = 0;
+      for (let read = 1; read > 0 && done < bytes.length; done += read) {
+        read = (await this.#handle.read(bytes, done, bytes.length - done, from + done)).bytesRead;
+      }
+      return bytes.subarray(0, done);
+    } catch (thrown) {
+      throw unavailable('read', this.#path, thrown);
+    }
+  }
+
   /**
    * 1. the file must be the one that was opened, and as long as it was left;
    * 2. the bytes are written at its end (`O_APPEND`);

@@ -41,6 +41,10 @@ export class SimLedgerStore implements LedgerStore {
     return this.#store.read(from, to);
   }
 
+  readAt(from: number, to: number): Promise<Buffer> {
+    return this.#store.readAt(from, to);
+  }
+
   async append(bytes: Uint8Array): Promise<AppendResult> {
     this.#pending = bytes;
     return this.#io(() => {

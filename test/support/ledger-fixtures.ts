@@ -7,6 +7,7 @@ import type { LedgerOptions } from '../../src/ledger/ledger.ts';
 import type { LedgerStore } from '../../src/ledger/store.ts';
 import { StoredTree } from '../../src/ledger/stored-tree.ts';
 import { verifyLedger } from '../../src/ledger/verify.ts';
+import { MemoryIndexFiles } from './memory-index-files.ts';
 import { MemoryTreeFiles } from './memory-tree-files.ts';
 
 export const startMs = Date.UTC(2025, 9, 14, 12);
@@ -59,6 +60,7 @@ export function ledgerOptions(more: Partial<LedgerOptions> = {}): LedgerOptions 
     nowMs: Date.now,
     host: 'pve1',
     tree: new StoredTree(new MemoryTreeFiles()),
+    index: { files: new MemoryIndexFiles() },
     key: null,
     checkpointBlocks: Infinity,
     checkpointMs: Infinity,

@@ -52,6 +52,12 @@ export class MemoryLedgerStore implements LedgerStore {
     return this.#chunks(() => (this.gone ? null : this.disk), from, to, 'Tampered');
   }
 
+  async readAt(from: number, to: number): Promise<Buffer> {
+    await this.#turn();
+    if (this.gone) throw new AgentError('Tampered', 'it is not there');
+    return Buffer.from(this.disk.subarray(from, to));
+  }
+
   async append(bytes: Uint8Array): Promise<AppendResult> {
     return this.#alone('append', () => {
       if (this.#unsure) throw new AgentError('Unavailable', 'append after a failure, without reopen');

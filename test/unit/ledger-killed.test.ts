@@ -5,6 +5,7 @@ import { openLedgerFile, readLedgerFile } from '../../src/platform/ledger-file.t
 import { verifyLedger } from '../../src/ledger/verify.ts';
 import { checkProof } from '../../src/ledger/check-proof.ts';
 import { StoredTree } from '../../src/ledger/stored-tree.ts';
+import { ledgerIndexFiles } from '../../src/platform/ledger-index-files.ts';
 import { ledgerTreeFiles } from '../../src/platform/ledger-tree-files.ts';
 import { nodeKeys } from '../support/signed-logs.ts';
 import { openLedger } from '../support/ledger-fixtures.ts';
@@ -26,7 +27,8 @@ describe('a service killed while it appends', function () {
     for (const lines of killAfterLines) {
       acknowledged.push(...(await appendUntilKilled(path, lines)));
       const tree = new StoredTree(ledgerTreeFiles(folder()));
-      const ledger = await openLedger(await openLedgerFile(path), { tree, key });
+      const index = { files: ledgerIndexFiles(join(folder(), 'index')), runBlocks: 50 };
+      const ledger = await openLedger(await openLedgerFile(path), { tree, key, index });
       assert.equal(ledger.tampered, false);
       ({ checkpoint } = ledger.stats());
       assert.equal((await verifyLedger(readLedgerFile(path), ledger.checkpoint?.head ?? null)).valid, true);

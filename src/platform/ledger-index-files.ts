@@ -1,0 +1,75 @@
+/** Files of the ledger's index in a folder of their own (contract: `IndexFiles`). */
+import { mkdir, open, readdir, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { IndexFiles } from '../ledger/search/pages.ts';
+import { replaceFile } from './durable-file.ts';
+
+/** As the ledger itself: root reads and writes; its group, for auditors, reads. */
+const fileMode = 0o640;
+const folderMode = 0o750;
+/** Files that stay open: one more is opened for 32,768 blocks. */
+const openFilesMax = 64;
+
+export function ledgerIndexFiles(folder: string): IndexFiles {
+  return new LedgerIndexFiles(folder);
+}
+
+class LedgerIndexFiles implements IndexFiles {
+  readonly #folder: string;
+  /** Those read lately last. */
+  readonly #open = new Map<string, Promise<FileHandle>>();
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async list(): Promise<readonly string[]> {
+    return readdir(this.#folder);
+  }
+
+  async read(name: string, offset: number, length: number): Promise<Buffer> {
+    const handle = await this.#handle(name);
+    const bytes = Buffer.allocUnsafe(length);
+    let done = 0;
+    for (let read = 1; read > 0 && done < length; done += read) {
+      read = (await handle.read(bytes, done, length - done, offset + done)).bytesRead;
+    }
+    return bytes.subarray(0, done);
+  }
+
+  async replace(name: string, bytes: Uint8Array): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: folderMode });
+    await replaceFile(join(this.#folder, name), bytes, { mode: fileMode });
+    await this.#forget(name);
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#forget(name);
+    await rm(join(this.#folder, name), { recursive: true, force: true });
+  }
+
+  async close(): Promise<void> {
+    for (const name of [...this.#open.keys()]) await this.#forget(name);
+  }
+
+  async #handle(name: string): Promise<FileHandle> {
+    const known = this.#open.get(name);
+    this.#open.delete(name);
+    const handle = known ?? open(join(this.#folder, name));
+    this.#open.set(name, handle);
+    const [oldest] = this.#open.keys();
+    if (this.#open.size > openFilesMax && oldest !== undefined) await this.#forget(oldest);
+    return handle.catch((thrown: unknown) => {
+      this.#open.delete(name);
+      throw thrown;
+    });
+  }
+
+  async #forget(name: string): Promise<void> {
+    const handle = this.#open.get(name);
+    this.#open.delete(name);
+    // Closing waits for the reads that are under way; one that could not be opened needs none.
+    await handle?.then((opened) => opened.close()).catch(() => undefined);
+  }
+}

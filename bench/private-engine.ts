@@ -59,6 +59,7 @@ export async function startPrivateEngine(later: Later, endpoint: string): Promis
     nowMs: wallClockMs,
     host: 'bench',
     tree: new StoredTree(ledgerTreeFiles(folder)),
+    segmentBytes: config.ledger.segment_megabytes * 1_000_000,
     index: { files: ledgerIndexFiles(join(folder, 'index')) },
     key: SignerKey.generate('bench/bench/ovs-port-agent'),
     checkpointBlocks: config.ledger.checkpoint_blocks,

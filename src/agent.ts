@@ -293,6 +293,7 @@ async function openLedger(context: Context, cluster: string): Promise<OpenedLedg
     nowMs: wallClockMs,
     host: node,
     tree: new StoredTree(ledgerTreeFiles(dirname(config.ledger_path))),
+    segmentBytes: config.ledger.segment_megabytes * 1_000_000,
     index: { files: ledgerIndexFiles(join(dirname(config.ledger_path), 'index')) },
     key: ledgerKey,
     checkpointBlocks: config.ledger.checkpoint_blocks,

@@ -2,6 +2,7 @@
 import { parseBridgeName, parseContainerName, parseNetdevName, parseVmid } from '../model/names.ts';
 import { AgentError } from '../model/errors.ts';
 import { parseInstant } from '../ledger/instant.ts';
+import { sayBad } from '../ledger/verify.ts';
 import type { GuestAction } from '../node/contracts.ts';
 import { guestTimeoutDefault } from '../resources/table.ts';
 import type { HandlerName } from '../resources/table.ts';
@@ -87,14 +88,11 @@ export const handlers: Readonly<Record<HandlerName, Handler>> = {
       valid: report.valid,
       blocks: report.blocks,
       last_hash: report.lastHash,
-      ...(report.firstBad === undefined ? {} : { problem: describeBad(report.firstBad) }),
+      ...(report.firstBad === undefined ? {} : { problem: sayBad(report.firstBad) }),
+      ...(report.unseen === undefined ? {} : { unseen: report.unseen }),
     };
   },
 };
-
-export function describeBad(bad: { height: number; offset: number; reason: string }): string {
-  return `block ${bad.height} at byte ${bad.offset}: ${bad.reason}`;
-}
 
 function controlGuest(action: GuestAction): Handler {
   return async ({ guests }, { parameters, cause, signal }) => {

@@ -11,7 +11,7 @@ import type { Caller } from './dbus/contract.ts';
 import { portAgentInterface } from './dbus/port-agent-interface.ts';
 import { serveInterface } from './dbus/served-interface.ts';
 import type { ServedInterface } from './dbus/served-interface.ts';
-import { describeBad } from './handlers.ts';
+import { sayVerdict } from '../ledger/verify.ts';
 import type { Service } from './service.ts';
 import { statusOf } from './status.ts';
 
@@ -109,15 +109,7 @@ export function portAgentObject(service: Service, authorise: Authorise): ServedI
           throw new AgentError('NotFound', `the ledger has no block with hash ${JSON.stringify(hash.slice(0, 64))}`);
         return [JSON.stringify(block)];
       },
-      verify_blockchain_integrity: async () => {
-        const report = await ledger.verify();
-        const { firstBad } = report;
-        return [
-          firstBad === undefined
-            ? `VALID: ${report.blocks} blocks, last hash ${report.lastHash}`
-            : `INVALID: ${describeBad(firstBad)}`,
-        ];
-      },
+      verify_blockchain_integrity: async () => [sayVerdict(await ledger.verify())],
       add_blockchain_data: async ([category, action, data], caller) => {
         const block = await ledger.append({
           // The ledger refuses what it does not know.

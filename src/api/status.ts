@@ -23,6 +23,7 @@ export function statusOf(service: Pick<Service, 'version' | 'engine' | 'ledger' 
     ...(status.trouble === null ? [] : [status.trouble.message]),
     ...(status.ledgerGap === null ? [] : [status.ledgerGap]),
     ...(ledger.tampered ? ['the ledger was altered from outside: it is read-only until `ledger acknowledge`'] : []),
+    ...(ledger.segmentProblem === null ? [] : [`no new segment: ${ledger.segmentProblem.message}`]),
     ...(ledger.checkpointProblem === null ? [] : [`no checkpoint: ${ledger.checkpointProblem.message}`]),
     ...(status.listing.error === null ? [] : [`managed block: ${status.listing.error.message}`]),
     ...status.listing.foreign.map(

@@ -10,7 +10,7 @@ import type { Checkpoint } from '../ledger/tlog/checkpoint.ts';
 import { signatureTypes, VerifierKey } from '../ledger/tlog/key.ts';
 import { parseNote } from '../ledger/tlog/note.ts';
 import { parsePolicy } from '../ledger/tlog/policy.ts';
-import { verifyLedger } from '../ledger/verify.ts';
+import { sayVerdict, verifyLedger } from '../ledger/verify.ts';
 import { AgentError } from '../model/errors.ts';
 import { parseContainerName, parsePortName, parseVmid } from '../model/names.ts';
 import { guestPortName, templatePortName } from '../model/naming.ts';
@@ -172,17 +172,13 @@ export async function ledgerVerify(env: Environment, file: string | null, option
     return exitBad;
   }
   const report = await verifyLedger(env.readLedger(file), checkpoint);
-  if (report.firstBad === undefined) {
-    env.print(`VALID: ${report.blocks} blocks, last hash ${report.lastHash}`);
-    if (checkpoint !== null) {
-      const signer = options.key === undefined ? `; its signature was not checked` : ', signed by that key';
-      env.print(`the first ${checkpoint.tree_size} are those of the checkpoint of ${checkpoint.origin}${signer}`);
-    }
-    return exitGood;
+  env.print(sayVerdict(report));
+  if (!report.valid) return exitBad;
+  if (checkpoint !== null) {
+    const signer = options.key === undefined ? `; its signature was not checked` : ', signed by that key';
+    env.print(`the first ${checkpoint.tree_size} are those of the checkpoint of ${checkpoint.origin}${signer}`);
   }
-  const { height, offset, reason } = report.firstBad;
-  env.print(`INVALID: block ${height} at byte ${offset}: ${reason}`);
-  return exitBad;
+  return exitGood;
 }
 
 /** null: none was asked for. Throws when there is none, or what was given cannot be one; a wrong signature is `bad`. */

@@ -16,6 +16,7 @@ import {
 import type { Block, BlockHead } from './block.ts';
 import { LineSplitter } from './lines.ts';
 import { lineBytesMax } from './limits.ts';
+import { beginsSegment, readable } from './state.ts';
 import { AgentError } from '../model/errors.ts';
 
 /** The first thing wrong with a ledger. */
@@ -29,6 +30,12 @@ export interface BadLine {
   readonly torn: boolean;
 }
 
+/** Heights from `from` up to, and without, `to`. */
+export interface Unseen {
+  readonly from: number;
+  readonly to: number;
+}
+
 export interface ChainReport {
   readonly valid: boolean;
   /** Blocks before the first bad line. */
@@ -38,6 +45,8 @@ export interface ChainReport {
   /** Hash of the last of those blocks; 64 zeros when there is none. */
   readonly lastHash: string;
   readonly firstBad?: BadLine;
+  /** Blocks of segments that are not there; none when not given. */
+  readonly unseen?: readonly Unseen[];
   /** Lines from the first bad one on whose own hash is right, wherever they belong: above 0, it is no torn tail. */
   readonly wholeFromBad: number;
 }
@@ -72,6 +81,8 @@ interface ChainVerifierOptions {
   readonly onBlock?: (line: CheckedLine, bytes: Buffer, text: string) => void;
   /** May find something else wrong with a line that is in its place. */
   readonly whyBad?: (line: CheckedLine, bytes: Buffer, text: string) => string | null;
+  /** When given, a segment may begin later than the blocks before it end, and hears of the ones that are not there. */
+  readonly onUnseen?: (unseen: Unseen) => void;
 }
 
 export class ChainVerifier {
@@ -127,7 +138,8 @@ export class ChainVerifier {
   /** Why a line is not the next block; null when it was taken for that. */
   #take(line: Buffer): string | null {
     const text = line.toString('latin1');
-    const checked = checkLine(line, text, this.#blocks, this.#lastHash);
+    let checked = checkLine(line, text, this.#blocks, this.#lastHash);
+    if ('bad' in checked && this.#passOver(line)) checked = checkLine(line, text, this.#blocks, this.#lastHash);
     if ('bad' in checked) return checked.bad;
     const bad = this.#options.whyBad?.(checked, line, text) ?? null;
     if (bad !== null) return bad;
@@ -136,6 +148,17 @@ export class ChainVerifier {
     this.#lastHash = checked.hash;
     this.#options.onBlock?.(checked, line, text);
     return null;
+  }
+
+  /** Goes on with a block that begins a later segment, when the segments before it are not there. */
+  #passOver(line: Buffer): boolean {
+    const { onUnseen } = this.#options;
+    const block = onUnseen === undefined ? null : readable(line);
+    if (block === null || !beginsSegment(block) || block.height <= this.#blocks) return false;
+    onUnseen?.({ from: this.#blocks, to: block.height });
+    this.#blocks = block.height;
+    this.#lastHash = block.prev_hash;
+    return true;
   }
 }
 

@@ -16,6 +16,8 @@ import type { Block, BlockDraft, PreparedDraft } from './block.ts';
 import type { BadLine, ChainReport } from './chain.ts';
 import { aheadRunningMax, indexRunBlocks } from './limits.ts';
 import { readLine } from './lines.ts';
+import { firstChain } from './first-chain.ts';
+import type { FirstBlock } from './first-chain.ts';
 import { bringUp, gone, isGone, loadFirst, missingFrom } from './load.ts';
 import { abandonedDraft, failedDraft } from './outcome.ts';
 import { narrow, queryBlocks } from './query.ts';
@@ -37,6 +39,8 @@ import { verifyLedger } from './verify.ts';
 import { LedgerWriter } from './writer.ts';
 
 export interface LedgerOptions extends PublisherOptions {
+  /** Bytes of a segment above which the next one begins. */
+  readonly segmentBytes: number;
   /** Where the index is kept, and how many blocks one of its files has; `indexRunBlocks` when not given. */
   readonly index: { readonly files: IndexFiles; readonly runBlocks?: number };
   /** Milliseconds since 1970. A clock that goes back is written down as it is: the chain orders, not the clock. */
@@ -54,6 +58,8 @@ interface LedgerStats {
   /** Blocks by category, only those that occur. */
   readonly categories: Readonly<Record<string, number>>;
   readonly size_bytes: number;
+  /** Blocks in segments that were moved away: `categories` and `earliest` may not know of them. */
+  readonly archived_blocks: number;
   /** Blocks that the last checkpoint covers; 0 without one. */
   readonly checkpoint: number;
   readonly tampered: boolean;
@@ -65,6 +71,8 @@ interface Parts {
   readonly writer: LedgerWriter;
   readonly publisher: TreePublisher;
   readonly listeners: Set<(block: Block) => void>;
+  readonly first: FirstBlock;
+  readonly tree: StoredTree;
 }
 
 export class Ledger {
@@ -73,6 +81,7 @@ export class Ledger {
   readonly #writer: LedgerWriter;
   readonly #publisher: TreePublisher;
   readonly #tree: StoredTree;
+  readonly #first: FirstBlock;
   readonly #listeners: Set<(block: Block) => void>;
   #doubts: Block[];
   /** Blocks written ahead whose action has not come to its end. */
@@ -92,6 +101,8 @@ export class Ledger {
     const loaded = await loadFirst(store, options.tree, index);
     const writer = await LedgerWriter.open(store, loaded, {
       index,
+      tree: options.tree,
+      segmentBytes: options.segmentBytes,
       nowMs,
       ownMetadata: { plugin: ledgerPlugin, host },
       // A listener that throws is an error of the program; it must not stop the writer half-way through a batch.
@@ -105,17 +116,18 @@ export class Ledger {
     });
     const publisher = new TreePublisher(
       store,
-      { checkpoint: loaded.checkpoint, bytes: loaded.checkpointBytes },
+      { checkpoint: loaded.checkpoint, bytes: loaded.checkpointBytes, first: loaded.first },
       () => (writer.tampered === null ? writer.chain : null),
       options,
     );
-    const ledger = new Ledger({ store, index, writer, publisher, listeners }, options.tree);
+    const ledger = new Ledger({ store, index, writer, publisher, listeners, first: loaded.first, tree: options.tree });
     // What the last run left without a checkpoint gets one in time, whether or not more blocks come.
     publisher.noteAppended();
     return ledger;
   }
 
-  private constructor({ store, index, writer, publisher, listeners }: Parts, tree: StoredTree) {
+  private constructor({ store, index, writer, publisher, listeners, first, tree }: Parts) {
+    this.#first = first;
     this.#store = store;
     this.#index = index;
     this.#writer = writer;
@@ -151,6 +163,11 @@ export class Ledger {
   /** Why no checkpoint could be written lately; null when there is nothing to say. */
   get checkpointProblem(): AgentError | null {
     return this.#publisher.problem;
+  }
+
+  /** Why no new segment could be begun; null when there is nothing to say. */
+  get segmentProblem(): AgentError | null {
+    return this.#writer.rotationProblem;
   }
 
   /** Read-only because acknowledged blocks were altered or are missing: an operator must act, the agent goes on. */
@@ -219,6 +236,7 @@ export class Ledger {
       latest,
       categories: Object.fromEntries([...categories].sort(([a], [b]) => (a < b ? -1 : 1))),
       size_bytes: bytes,
+      archived_blocks: this.#first.height,
       checkpoint: this.checkpoint?.head.tree_size ?? 0,
       tampered: this.tampered,
     };
@@ -227,14 +245,18 @@ export class Ledger {
   /** Reads what was acknowledged when it was asked; blocks that arrive meanwhile do not disturb it. */
   async query(query: BlockQuery): Promise<Block[]> {
     const { bytes, blocks } = this.#writer.chain;
-    const { from = 0, to = Infinity, ...rest } = query;
+    const { height: first, bytes: begin } = this.#first;
+    const { to = Infinity, ...rest } = query;
+    const from = Math.max(query.from ?? 0, first);
     const found = await this.#ask(blocks, (parts, readAt) =>
       findBlocks(parts, readAt, { ...rest, from, to: Math.min(to, blocks - 1) }),
     );
-    return found ?? queryBlocks(this.#store.read(0, bytes), narrow(query, blocks));
+    return found ?? queryBlocks(this.#store.read(begin, bytes), narrow(query, blocks), first);
   }
 
+  /** null beyond the end. Rejects with `NotFound` for a block of a segment that was moved away. */
   async blockAt(height: number): Promise<Block | null> {
+    this.#checkThere(height);
     return (await this.query({ from: height, to: height, limit: 1 }))[0] ?? null;
   }
 
@@ -271,14 +293,10 @@ export class Ledger {
   async prove(height: number): Promise<Buffer> {
     const { blocks, bytes } = this.#writer.chain;
     if (height >= blocks) throw new AgentError('NotFound', `the ledger has no block ${height}, it has ${blocks}`);
+    this.#checkThere(height);
     if (height >= (this.checkpoint?.head.tree_size ?? 0)) await this.#publisher.publish();
     const line = await this.#ask(blocks, (parts, readAt) => findLine(parts, readAt, height));
-    return proveBlock(
-      height,
-      line ?? (await readLine(this.#store.read(0, bytes), height)),
-      this.#tree,
-      this.#publisher,
-    );
+    return proveBlock(height, line ?? (await this.#readLine(height, bytes)), this.#tree, this.#publisher);
   }
 
   /** Writes what is waiting and the last checkpoint, then closes the store; appends reject from now on. */
@@ -288,6 +306,16 @@ export class Ledger {
     await this.#bringingUp;
     await this.#index.close();
     await this.#store.close();
+  }
+
+  #checkThere(height: number): void {
+    if (height >= this.#first.height) return;
+    const what = `ledger block ${height} is in a segment that was moved away; what is there begins with`;
+    throw new AgentError('NotFound', `${what} ${this.#first.height}: put it back and start the service again`);
+  }
+
+  #readLine(height: number, end: number): Promise<Buffer> {
+    return readLine(this.#store.read(this.#first.bytes, end), height - this.#first.height);
   }
 
   /** What the index says of the first `blocks`; null when it cannot tell, and then it is brought up meanwhile. */
@@ -309,7 +337,7 @@ export class Ledger {
 
   /** Beside everything else. What cannot be read now is tried again by the next who asks. */
   #bringUp(): void {
-    this.#bringingUp ??= bringUp(this.#store, this.#index, () => this.#writer.chain)
+    this.#bringingUp ??= bringUp(this.#store, this.#tree, this.#index, () => this.#writer.chain)
       .catch(() => undefined)
       .finally(() => {
         this.#bringingUp = null;
@@ -318,7 +346,9 @@ export class Ledger {
 
   async #readChain(bytes: number): Promise<ChainReport> {
     try {
-      return await verifyLedger(this.#store.read(0, bytes), this.checkpoint?.head ?? null);
+      const from = await firstChain(this.#store, this.#tree);
+      const report = await verifyLedger(this.#store.read(from.bytes, bytes), this.checkpoint?.head ?? null, { from });
+      return this.#first.height === 0 ? report : { ...report, unseen: [{ from: 0, to: this.#first.height }] };
     } catch (thrown) {
       if (!isGone(thrown)) throw thrown;
       const bad = gone(thrown);

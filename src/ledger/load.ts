@@ -11,9 +11,11 @@
 import { createHash } from 'node:crypto';
 import { AgentError } from '../model/errors.ts';
 import type { Body, JsonValue } from './block.ts';
-import { hashFieldBytes, isJsonObject, parseBlock, parseBody } from './block.ts';
+import { hashFieldBytes, isJsonObject, parseBlock, parseBody, zeroHash } from './block.ts';
 import { ChainVerifier, isWhole } from './chain.ts';
 import type { BadLine, ChainReport, CheckedLine } from './chain.ts';
+import { firstChain } from './first-chain.ts';
+import type { FirstBlock } from './first-chain.ts';
 import { lineBytesMax } from './limits.ts';
 import { plainMembers } from './plain-body.ts';
 import type { BlockIndex } from './search/block-index.ts';
@@ -41,13 +43,15 @@ interface LoadedFirst extends Loaded {
   readonly checkpoint: StoredCheckpoint | null;
   /** Where its last block ends; 0 without one. */
   readonly checkpointBytes: number;
+  /** The first block that is there. */
+  readonly first: FirstBlock;
 }
 
 /** The first reading, when nothing is known of the file but its last checkpoint and what the index remembers. */
 export async function loadFirst(store: LedgerStore, tree: StoredTree, index: BlockIndex): Promise<LoadedFirst> {
   const { loaded, report } = await judge(store, tree, index);
   if (loaded.tampered !== null || report.firstBad === undefined) return loaded;
-  if (loaded.checkpoint === null && report.blocks === 0 && (await isOlderLedger(store))) {
+  if (loaded.checkpoint === null && report.blocks === 0 && store.activeStart === 0 && (await isOlderLedger(store))) {
     await store.setAside((await fingerprint(store)).slice(0, 8));
     return loaded;
   }
@@ -72,12 +76,21 @@ async function judge(
 ): Promise<{ loaded: LoadedFirst; report: ChainReport }> {
   const stored = await readCheckpoint(tree);
   const checkpoint = stored !== null && 'reason' in stored ? null : stored;
-  const { chain, report, mark } = await scanFirst(store, checkpoint?.head ?? null, index);
+  const begin = await firstChain(store, tree).catch(headless);
+  const first = 'reason' in begin ? { height: 0, bytes: store.start } : { height: begin.blocks, bytes: begin.bytes };
+  if ('reason' in begin) {
+    const report = { valid: false, blocks: 0, bytes: 0, lastHash: zeroHash, firstBad: begin, wholeFromBad: 0 };
+    const chain = new ChainState();
+    return { loaded: { chain, tampered: begin, unmoved: null, checkpoint, checkpointBytes: 0, first }, report };
+  }
+  const { chain, report, mark } = await scanFirst(store, begin, checkpoint?.head ?? null, index);
   let tampered: BadLine | null;
   if (stored === null) tampered = wholeBehindBad(report);
   else if ('reason' in stored) tampered = stored;
   else tampered = differsFrom(stored.head, report, mark);
-  const loaded = { chain, tampered, unmoved: null, checkpoint, checkpointBytes: mark?.bytes ?? 0 };
+  // A segment is left only when all of it is acknowledged, so what is wrong there is no torn tail.
+  if (report.firstBad !== undefined && report.bytes < store.activeStart) tampered ??= report.firstBad;
+  const loaded = { chain, tampered, unmoved: null, checkpoint, checkpointBytes: mark?.bytes ?? 0, first };
   return { loaded, report };
 }
 
@@ -85,19 +98,28 @@ async function judge(
  * From where the index remembers the chain when that leads to the checkpoint, else from the beginning, and then the index
  * is made anew. So the index decides how much is read, never what is found wrong.
  */
-async function scanFirst(store: LedgerStore, checkpoint: TreeHead | null, index: BlockIndex | null): Promise<Scan> {
+async function scanFirst(
+  store: LedgerStore,
+  begin: ChainState,
+  checkpoint: TreeHead | null,
+  index: BlockIndex | null,
+): Promise<Scan> {
   const markAt = checkpoint?.tree_size ?? 0;
   if (index !== null && checkpoint !== null) {
     // At least one line that the checkpoint covers follows, and names the hash of the last block that is remembered.
     const remembered = await index.chainAtMost(markAt - 1);
-    if (remembered !== null && index.from === 0 && (await endsAt(store, index, remembered))) {
+    if (
+      remembered !== null &&
+      index.from <= begin.blocks &&
+      remembered.blocks > begin.blocks &&
+      (await endsAt(store, index, remembered))
+    ) {
       const short = await scan(store, { from: remembered, to: store.size, markAt, index });
       if (differsFrom(checkpoint, short.report, short.mark) === null) return short;
     }
   }
-  const chain = new ChainState();
-  await index?.beginAt(chain);
-  return scan(store, { from: chain, to: store.size, markAt, index });
+  await index?.beginAt(begin);
+  return scan(store, { from: begin, to: store.size, markAt, index });
 }
 
 /** Whether the file has the last block of a remembered chain where it was. */
@@ -121,10 +143,16 @@ async function endsAt(
  * Brings an index that has fallen behind up to what `chain` says is acknowledged, which may grow meanwhile. What
  * is found bad on the way is for `verify` to report.
  */
-export async function bringUp(store: LedgerStore, index: BlockIndex, chain: () => ChainState): Promise<void> {
+export async function bringUp(
+  store: LedgerStore,
+  tree: StoredTree,
+  index: BlockIndex,
+  chain: () => ChainState,
+): Promise<void> {
+  const begin = await firstChain(store, tree);
   let from = await index.chainAtMost(chain().blocks);
-  if (from === null || index.from > 0) {
-    from = new ChainState();
+  if (from === null || index.from > begin.blocks || from.blocks < begin.blocks) {
+    from = begin;
     await index.beginAt(from);
   }
   // Behind what was read: its files cannot be written, and it has given up.
@@ -148,8 +176,13 @@ async function readCheckpoint(tree: StoredTree): Promise<StoredCheckpoint | BadL
  * A later reading: `known` was acknowledged and must be there unchanged. What stands after it was not acknowledged,
  * so its writers were told that it failed: it moves away even when it is whole.
  */
-export async function loadAgain(store: LedgerStore, known: ChainState): Promise<Loaded> {
-  const { chain, report } = await scan(store, { from: new ChainState(), to: known.bytes, markAt: 0, index: null });
+export async function loadAgain(store: LedgerStore, tree: StoredTree, known: ChainState): Promise<Loaded> {
+  const { chain, report } = await scan(store, {
+    from: await firstChain(store, tree),
+    to: known.bytes,
+    markAt: 0,
+    index: null,
+  });
   const tampered = missingFrom(report, known);
   const loaded: Loaded = { chain: tampered === null ? known : chain, tampered, unmoved: null };
   if (tampered === null && store.size > known.bytes) await store.moveTail(known.bytes);
@@ -170,7 +203,13 @@ export function missingFrom(
   return { height: Math.min(report.blocks, known.blocks), offset: report.bytes, reason, torn: false };
 }
 
-/** Whether a store found no file where the ledger was. */
+/** What follows older segments that are not there cannot be told to be whole. */
+function headless(thrown: unknown): BadLine {
+  if (isGone(thrown)) return gone(thrown);
+  throw thrown;
+}
+
+/** Whether a store found no file where the ledger was, or not all that it needs. */
 export function isGone(thrown: unknown): thrown is AgentError {
   return thrown instanceof AgentError && thrown.code === 'Tampered';
 }

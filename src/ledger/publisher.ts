@@ -13,6 +13,7 @@
  * the same bytes. A crash between 3 and 4 leaves partial tiles that nobody needs; a later publishing removes them.
  */
 import { AgentError, toAgentError } from '../model/errors.ts';
+import type { FirstBlock } from './first-chain.ts';
 import { LineSplitter } from './lines.ts';
 import { signCheckpoint } from './tlog/checkpoint.ts';
 import { treeHead } from './tlog/compact-range.ts';
@@ -56,6 +57,7 @@ export class TreePublisher {
   readonly #options: PublisherOptions;
   readonly #store: LedgerStore;
   readonly #chain: () => PublishedChain | null;
+  readonly #first: FirstBlock;
   #checkpoint: StoredCheckpoint | null;
   /** Where the checkpoint's last block ends. */
   #checkpointBytes: number;
@@ -68,7 +70,7 @@ export class TreePublisher {
   /** `chain` answers null while nothing may be published, because the ledger was tampered with. */
   constructor(
     store: LedgerStore,
-    last: { readonly checkpoint: StoredCheckpoint | null; readonly bytes: number },
+    last: { readonly checkpoint: StoredCheckpoint | null; readonly bytes: number; readonly first: FirstBlock },
     chain: () => PublishedChain | null,
     options: PublisherOptions,
   ) {
@@ -77,6 +79,7 @@ export class TreePublisher {
     this.#options = options;
     this.#checkpoint = last.checkpoint;
     this.#checkpointBytes = last.bytes;
+    this.#first = last.first;
   }
 
   get checkpoint(): StoredCheckpoint | null {
@@ -110,10 +113,10 @@ export class TreePublisher {
     await this.#start();
   }
 
-  /** Makes every tile anew from the file. Rejects as `publish` does. */
+  /** Makes every tile anew from the lines that are there. Rejects as `publish` does. */
   async rebuild(): Promise<void> {
     while (this.#running !== null) await this.#running.catch(() => undefined);
-    this.#stored = { edge: new TileEdge(), bytes: 0 };
+    this.#stored = await this.#beginning();
     await this.#start();
   }
 
@@ -171,19 +174,24 @@ export class TreePublisher {
     for (const { tile } of partial) await tree.dropOlderPartials(tile);
   }
 
-  /** The tree of the last checkpoint when its tiles lead to its root, else the empty one. */
+  /** The tree before the first line that is there: empty, or what the tiles say of the segments that were moved away. */
+  async #beginning(): Promise<Stored> {
+    const { height, bytes } = this.#first;
+    return { edge: height === 0 ? new TileEdge() : await readTileEdge(this.#options.tree, height), bytes };
+  }
+
+  /** The tree of the last checkpoint when its tiles lead to its root, else the one that everything is made from. */
   async #findStored(): Promise<Stored> {
-    const none: Stored = { edge: new TileEdge(), bytes: 0 };
-    if (this.#checkpoint === null) return none;
+    if (this.#checkpoint === null) return this.#beginning();
     const { tree_size, sha256_root_hash } = this.#checkpoint.head;
     try {
       const edge = await readTileEdge(this.#options.tree, tree_size);
       const isRight = treeHead(edge.range()).sha256_root_hash.equals(sha256_root_hash);
-      return isRight ? { edge, bytes: this.#checkpointBytes } : none;
+      if (isRight) return { edge, bytes: this.#checkpointBytes };
     } catch {
       // Missing or cut: they are made anew, whatever the reason.
-      return none;
     }
+    return this.#beginning();
   }
 
   async #growTo(edge: TileEdge, from: number, to: number): Promise<void> {

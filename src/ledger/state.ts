@@ -12,6 +12,14 @@ const outcomes = ['failed', 'abandoned'] as const;
 /** `metadata.plugin` of the blocks the ledger writes about itself. */
 export const ledgerPlugin = 'ledger';
 
+/** `action` of the first block of every segment but the first (`storage`), which the ledger writes itself. */
+export const segmentAction = 'segment';
+
+/** Whether a block says that a segment begins with it. */
+export function beginsSegment({ category, action, metadata }: Block): boolean {
+  return category === 'storage' && action === segmentAction && metadata['plugin'] === ledgerPlugin;
+}
+
 export class ChainState {
   blocks = 0;
   bytes = 0;
@@ -39,6 +47,16 @@ export class ChainState {
     if (line.ahead !== null) this.#noteAhead(line.height, line.ahead, bytes);
     if (outcomes.some((action) => action === line.action)) this.#noteOutcome(bytes);
     if (line.category === 'storage') this.#noteSideFile(line.action, bytes);
+  }
+
+  /** The chain before a block, of which nothing is known but what the block and the tree say. */
+  static before({ height, prev_hash }: Block, bytes: number, range: CompactRange): ChainState {
+    const chain = new ChainState();
+    chain.blocks = height;
+    chain.bytes = bytes;
+    chain.lastHash = prev_hash;
+    chain.range = range;
+    return chain;
   }
 
   /** All of it as JSON, for the index, which spares a later start the reading of these blocks. */
@@ -119,8 +137,8 @@ interface ChainJson {
   readonly doubts: readonly (readonly [number, string])[];
 }
 
-/** A line of the right hash that is no block says nothing here; whoever reads it hears of it. */
-function readable(bytes: Buffer): Block | null {
+/** null for a line that is no block: it says nothing here, and whoever reads it hears of it. */
+export function readable(bytes: Buffer): Block | null {
   try {
     return parseBlock(bytes);
   } catch (thrown) {

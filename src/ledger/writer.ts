@@ -10,6 +10,9 @@
  * crash between 2 and 3 leaves whole lines nobody was told of: they stay in the chain, and are in doubt if they were
  * written ahead.
  *
+ * Before 2 a segment that is full is left and a new one begun (`LedgerStore.rotate`). The first block in it says so, with
+ * the first batch; a crash between the two leaves an empty segment, and the next append begins with that block.
+ *
  * A write that failed for want of room left nothing, and the next one is tried at once. After any other failure the
  * file is opened anew, verified, and cut back to what was acknowledged before anything else is written.
  */
@@ -22,8 +25,9 @@ import { gone, isGone, loadAgain } from './load.ts';
 import type { Loaded } from './load.ts';
 import type { BlockIndex } from './search/block-index.ts';
 import { unrecordedSideFiles } from './side-files.ts';
-import { ChainState } from './state.ts';
+import { ChainState, segmentAction } from './state.ts';
 import type { AppendResult, LedgerStore } from './store.ts';
+import type { StoredTree } from './stored-tree.ts';
 
 interface WriterOptions {
   readonly nowMs: () => number;
@@ -31,6 +35,9 @@ interface WriterOptions {
   readonly ownMetadata: JsonObject;
   /** Hears of every durable block, in order. Must not throw. */
   readonly onAppended: (block: Block) => void;
+  readonly tree: StoredTree;
+  /** Bytes of a segment above which the next one begins. */
+  readonly segmentBytes: number;
   /** Takes in every durable block. */
   readonly index: BlockIndex;
 }
@@ -57,6 +64,7 @@ export class LedgerWriter {
   /** Set while the file may hold more than was acknowledged, because a write or the removal of a torn tail failed. */
   #suspect = false;
   #closed = false;
+  #rotationProblem: AgentError | null = null;
   #queue: Pending[] = [];
   #writing: Promise<void> | null = null;
   /** Blocks nobody waits for; written before those in the queue, with the next write. */
@@ -85,6 +93,11 @@ export class LedgerWriter {
 
   get tampered(): BadLine | null {
     return this.#tampered;
+  }
+
+  /** Why no new segment could be begun; null when there is nothing to say. */
+  get rotationProblem(): AgentError | null {
+    return this.#rotationProblem;
   }
 
   /** Makes the ledger read-only for good. */
@@ -152,7 +165,7 @@ export class LedgerWriter {
     if (this.#suspect) {
       try {
         await this.#store.reopen();
-        await this.#take(await loadAgain(this.#store, this.#chain));
+        await this.#take(await loadAgain(this.#store, this.#options.tree, this.#chain));
       } catch (thrown) {
         if (!isGone(thrown)) return unavailable(thrown);
         this.markTampered(gone(thrown));
@@ -162,7 +175,12 @@ export class LedgerWriter {
   }
 
   async #writeBatch(): Promise<void> {
-    const batch = this.#encodeBatch([...this.#owedSideFiles, ...this.#owed, ...this.#queue]);
+    const rotation = await this.#rotateWhenFull();
+    if (rotation !== null) {
+      for (const pending of this.#queue.splice(0)) pending.reject(rotation);
+      return;
+    }
+    const batch = this.#encodeBatch([...this.#segmentBlock(), ...this.#owedSideFiles, ...this.#owed, ...this.#queue]);
     const attempted = new Set(batch.map(({ pending }) => pending));
     const leave = (pending: Pending): boolean => !attempted.has(pending);
     this.#queue = this.#queue.filter(leave);
@@ -184,6 +202,34 @@ export class LedgerWriter {
       onAppended(block);
     }
     void index.flush();
+  }
+
+  /** Why nothing can be written now; null otherwise, also when the segment stays because there is no room for another. */
+  async #rotateWhenFull(): Promise<AgentError | null> {
+    const { size, activeStart } = this.#store;
+    if (size - activeStart < this.#options.segmentBytes) return null;
+    try {
+      const result = await this.#store.rotate();
+      this.#rotationProblem = result.kind === 'kept' ? new AgentError('Unavailable', result.reason) : null;
+      return null;
+    } catch (thrown) {
+      this.#suspect = true;
+      return unavailable(thrown);
+    }
+  }
+
+  /** What a later segment begins with: which file was before it, and where in the ledger it begins. */
+  #segmentBlock(): Pending[] {
+    const { size, activeStart, lastSegment } = this.#store;
+    if (lastSegment === null || size > activeStart) return [];
+    const data = { file: lastSegment, offset: activeStart };
+    const draft = prepareDraft({
+      category: 'storage',
+      action: segmentAction,
+      metadata: this.#options.ownMetadata,
+      data,
+    });
+    return [this.#unattended(draft, ignore)];
   }
 
   async #tryAppend(bytes: Uint8Array): Promise<AgentError | null> {

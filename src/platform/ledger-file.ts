@@ -1,12 +1,14 @@
 /** The ledger's file and the side files beside it (contract: `LedgerStore`). */
 import { constants } from 'node:fs';
-import { open, readdir, rename, stat } from 'node:fs/promises';
+import { link, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AppendResult, LedgerStore, SideFile } from '../ledger/store.ts';
 import { AgentError } from '../model/errors.ts';
 import type { ErrorCode } from '../model/errors.ts';
+import { findSegments, segmentNumbers, segmentPath } from './ledger-segments.ts';
+import type { Segment, Segments } from './ledger-segments.ts';
 
 const chunkBytes = 262_144;
 /** root reads and writes; its group, for auditors, reads. */
@@ -14,69 +16,150 @@ const fileMode = 0o640;
 /** How often and how long a reader beside a running service waits for the rest of an unfinished line. */
 const growthWaitsMax = 10;
 const growthWaitMs = 50;
+/** Older segments that stay open for those who read blocks of them. */
+const olderOpenMax = 16;
 
 /** Opens or creates the file; its folder must exist. The caller holds the lock on it until after `close`. */
 export async function openLedgerFile(path: string): Promise<LedgerStore> {
   try {
     const opened = await openForAppend(path, constants.O_CREAT);
+    await undoRotation(path);
     // The name must be as durable as what will be acknowledged under it.
     await syncFolder(path);
-    return new LedgerFile(path, opened);
+    return new LedgerFile(path, opened, await findSegments(path));
   } catch (thrown) {
     throw unavailable('open', path, thrown);
   }
 }
 
 /**
- * A ledger file from its first byte to its end, without a lock, so that it can be verified beside a running service:
- * when the file ends within a line, waits up to half a second for the rest. Rejects with `NotFound` or `Unavailable`.
+ * A ledger from its first byte to its end, the older segments beside it first, without a lock, so that it can be verified
+ * beside a running service: when it ends within a line, waits up to half a second for the rest. A segment by its own name
+ * is read alone. Rejects with `NotFound` or `Unavailable`.
  */
 export async function* readLedgerFile(path: string): AsyncGenerator<Uint8Array, void, undefined> {
+  let segment = 0;
   let offset = 0;
-  for (let waits = 0; waits <= growthWaitsMax; waits++) {
-    if (waits > 0) await delay(growthWaitMs);
-    let last: number | undefined;
-    for await (const chunk of readRange(path, offset, Infinity, 'NotFound')) {
-      offset += chunk.length;
-      last = chunk.at(-1);
-      yield chunk;
+  let last: number | undefined;
+  for (let waits = 0; waits <= growthWaitsMax;) {
+    const older = await nextSegment(path, segment);
+    const handle = await openToRead(older === null ? path : segmentPath(path, older), 'NotFound');
+    try {
+      // When it became a segment before it was opened, `handle` is of the one that follows it.
+      if (older === null && (await nextSegment(path, segment)) !== null) continue;
+      for await (const chunk of readHandle(handle, path, offset, Infinity)) {
+        offset += chunk.length;
+        last = chunk.at(-1);
+        yield chunk;
+      }
+    } finally {
+      await handle.close();
     }
-    if (last === newline || offset === 0) return;
+    if (older !== null) {
+      segment = older;
+      offset = 0;
+    } else if ((await nextSegment(path, segment)) === null) {
+      if (last === newline || last === undefined) return;
+      waits++;
+      await delay(growthWaitMs);
+    }
   }
+}
+
+/** The older segment that follows number `after`; null when none does. */
+async function nextSegment(path: string, after: number): Promise<number | null> {
+  try {
+    const numbers = await segmentNumbers(path);
+    for (const number of numbers) {
+      if (number > after && !(await isSameFile(segmentPath(path, number), path))) return number;
+    }
+    return null;
+  } catch (thrown) {
+    throw notThere('NotFound', path, thrown) ?? unavailable('find the segments of', path, thrown);
+  }
+}
+
+/** A crash may have left the active segment with two names (`LedgerFile.rotate`). */
+async function isSameFile(path: string, other: string): Promise<boolean> {
+  const [one, two] = await Promise.all([stat(path), stat(other).catch(() => null)]);
+  return two !== null && one.ino === two.ino && one.dev === two.dev;
+}
+
+/** After a crash within a rotation the file is the active one still. */
+async function undoRotation(path: string): Promise<void> {
+  const number = (await segmentNumbers(path)).at(-1);
+  if (number !== undefined && (await isSameFile(segmentPath(path, number), path))) {
+    await unlink(segmentPath(path, number));
+  }
+  await rm(nextPath(path), { force: true });
+}
+
+function nextPath(path: string): string {
+  return `${path}.next`;
 }
 
 class LedgerFile implements LedgerStore {
   readonly #path: string;
   #handle: FileHandle;
+  #older: readonly Segment[];
+  #lastNumber: number;
+  #activeStart: number;
   #size: number;
+  /** Of older segments that were read lately. */
+  readonly #handles = new Map<string, Promise<FileHandle>>();
   /** Set while a write runs, and left set when it fails: nobody knows then what is on the disk. */
   #unsure = false;
 
-  constructor(path: string, opened: Opened) {
+  constructor(path: string, opened: Opened, { older, activeFrom, lastNumber }: Segments) {
     this.#path = path;
     this.#handle = opened.handle;
-    this.#size = opened.size;
+    this.#older = older;
+    this.#lastNumber = lastNumber;
+    this.#activeStart = activeFrom;
+    this.#size = activeFrom + opened.size;
   }
 
   get size(): number {
     return this.#size;
   }
 
-  read(from: number, to: number): AsyncIterable<Uint8Array> {
-    return readRange(this.#path, from, to, 'Tampered');
+  get start(): number {
+    return this.#older[0]?.from ?? this.#activeStart;
+  }
+
+  get activeStart(): number {
+    return this.#activeStart;
+  }
+
+  get lastSegment(): string | null {
+    return this.#lastNumber === 0 ? null : basename(segmentPath(this.#path, this.#lastNumber));
+  }
+
+  async *read(from: number, to: number): AsyncGenerator<Uint8Array, void, undefined> {
+    this.#checkThere(from);
+    for (const { path, from: begin, to: end } of this.#older) {
+      if (end <= from || begin >= to) continue;
+      yield* readRange(path, Math.max(from, begin) - begin, Math.min(to, end) - begin, 'NotFound');
+    }
+    const begin = this.#activeStart;
+    if (to > begin) yield* readRange(this.#path, Math.max(from, begin) - begin, to - begin, 'Tampered');
   }
 
   async readAt(from: number, to: number): Promise<Buffer> {
+    this.#checkThere(from);
+    const parts: Buffer[] = [];
     try {
-      const bytes = Buffer.allocUnsafe(Math.max(0, to - from));
-      let done = 0;
-      for (let read = 1; read > 0 && done < bytes.length; done += read) {
-        read = (await this.#handle.read(bytes, done, bytes.length - done, from + done)).bytesRead;
+      for (const { path, from: begin, to: end } of this.#older) {
+        if (end <= from || begin >= to) continue;
+        const handle = await this.#handleOf(path);
+        parts.push(await readPart(handle, Math.max(from, begin) - begin, Math.min(to, end) - begin));
       }
-      return bytes.subarray(0, done);
+      const begin = this.#activeStart;
+      if (to > begin) parts.push(await readPart(this.#handle, Math.max(from, begin) - begin, to - begin));
     } catch (thrown) {
-      throw unavailable('read', this.#path, thrown);
+      throw notThere('NotFound', this.#path, thrown) ?? unavailable('read', this.#path, thrown);
     }
+    return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
   }
 
   /**
@@ -91,7 +174,7 @@ class LedgerFile implements LedgerStore {
       await this.#checkUntouched();
       const full = await this.#writeAtEnd(bytes);
       if (full !== null) {
-        await this.#handle.truncate(this.#size);
+        await this.#handle.truncate(this.#size - this.#activeStart);
         return { kind: 'full', reason: `${this.#path}: ${full.message}` };
       }
       await this.#handle.datasync();
@@ -109,7 +192,8 @@ class LedgerFile implements LedgerStore {
     try {
       const opened = await openForAppend(this.#path, 0);
       this.#handle = opened.handle;
-      this.#size = opened.size;
+      await undoRotation(this.#path);
+      await this.#findSegments(opened.size);
       this.#unsure = false;
     } catch (thrown) {
       throw notThere('Tampered', this.#path, thrown) ?? unavailable('open', this.#path, thrown);
@@ -131,9 +215,44 @@ class LedgerFile implements LedgerStore {
         await torn.close();
       }
       await syncFolder(this.#path);
-      await this.#handle.truncate(offset);
+      await this.#handle.truncate(offset - this.#activeStart);
       await this.#handle.datasync();
       this.#size = offset;
+    });
+  }
+
+  /**
+   * 1. an empty file is made and synced under the name of the next;
+   * 2. the active one gets its number as a second name, and the folder is synced;
+   * 3. the empty one is renamed to the active name: COMMIT POINT;
+   * 4. the folder is synced.
+   * The active name is there at every moment. A crash before 3 leaves an empty file and perhaps a second name of the active
+   * one: the next start removes both. A crash after 3 leaves two segments. What fails before 3 is undone.
+   */
+  async rotate(): Promise<{ kind: 'rotated' } | { kind: 'kept'; reason: string }> {
+    return this.#change('begin a new segment of', async () => {
+      await this.#checkUntouched();
+      const next = nextPath(this.#path);
+      const numbered = segmentPath(this.#path, this.#lastNumber + 1);
+      let opened: Opened | undefined;
+      try {
+        opened = await openForAppend(next, constants.O_CREAT | constants.O_EXCL);
+        await opened.handle.sync();
+        await link(this.#path, numbered);
+        await syncFolder(this.#path);
+        await rename(next, this.#path);
+      } catch (thrown) {
+        await opened?.handle.close();
+        await undoRotation(this.#path);
+        return { kind: 'kept', reason: unavailable('begin a new segment of', this.#path, thrown).message };
+      }
+      await this.#handle.close();
+      this.#handle = opened.handle;
+      this.#lastNumber++;
+      this.#older = [...this.#older, { path: numbered, from: this.#activeStart, to: this.#size }];
+      this.#activeStart = this.#size;
+      await syncFolder(this.#path);
+      return { kind: 'rotated' };
     });
   }
 
@@ -170,7 +289,7 @@ class LedgerFile implements LedgerStore {
         const kept = await readdir(join(folder, name));
         // Tiles follow from the ledger. The key is a secret, and its hash would say nothing.
         for (const file of kept.sort()) {
-          if (file === basename(this.#path) || file === 'checkpoint') await add('evidence', join(name, file));
+          if (file.endsWith('.jsonl') || file === 'checkpoint') await add('evidence', join(name, file));
         }
       }
     }
@@ -182,7 +301,41 @@ class LedgerFile implements LedgerStore {
   }
 
   async close(): Promise<void> {
+    await this.#closeOlder();
     await this.#handle.close();
+  }
+
+  async #findSegments(activeBytes: number): Promise<void> {
+    await this.#closeOlder();
+    const { older, activeFrom, lastNumber } = await findSegments(this.#path);
+    this.#older = older;
+    this.#lastNumber = lastNumber;
+    this.#activeStart = activeFrom;
+    this.#size = activeFrom + activeBytes;
+  }
+
+  #checkThere(from: number): void {
+    if (from >= this.start) return;
+    const what = `the ledger's bytes before ${this.start} are in segments that were moved away`;
+    throw new AgentError('NotFound', `${what}: put them back beside ${this.#path} and start the service again`);
+  }
+
+  async #handleOf(path: string): Promise<FileHandle> {
+    const known = this.#handles.get(path);
+    if (known === undefined && this.#handles.size >= olderOpenMax) await this.#closeOlder();
+    const handle = known ?? open(path);
+    this.#handles.set(path, handle);
+    return handle.catch((thrown: unknown) => {
+      this.#handles.delete(path);
+      throw thrown;
+    });
+  }
+
+  async #closeOlder(): Promise<void> {
+    const handles = [...this.#handles.values()];
+    this.#handles.clear();
+    // Closing waits for the reads that are under way; one that could not be opened needs none.
+    for (const handle of handles) await handle.then((opened) => opened.close()).catch(() => undefined);
   }
 
   async #change<T>(what: string, change: () => Promise<T>): Promise<T> {
@@ -207,8 +360,9 @@ class LedgerFile implements LedgerStore {
   async #checkUntouched(): Promise<void> {
     const [opened, named] = await Promise.all([this.#handle.stat(), stat(this.#path)]);
     if (opened.dev !== named.dev || opened.ino !== named.ino) throw new Error('another file took its place');
-    if (named.size !== this.#size) {
-      throw new Error(`it has ${named.size} bytes where ${this.#size} were left: somebody else writes to it`);
+    const left = this.#size - this.#activeStart;
+    if (named.size !== left) {
+      throw new Error(`it has ${named.size} bytes where ${left} were left: somebody else writes to it`);
     }
   }
 
@@ -266,12 +420,28 @@ async function* readRange(
   to: number,
   codeWhenMissing: ErrorCode,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  let handle: FileHandle;
+  const handle = await openToRead(path, codeWhenMissing);
   try {
-    handle = await open(path, 'r');
+    yield* readHandle(handle, path, from, to);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function openToRead(path: string, codeWhenMissing: ErrorCode): Promise<FileHandle> {
+  try {
+    return await open(path, 'r');
   } catch (thrown) {
     throw notThere(codeWhenMissing, path, thrown) ?? unavailable('open', path, thrown);
   }
+}
+
+async function* readHandle(
+  handle: FileHandle,
+  path: string,
+  from: number,
+  to: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, Math.max(1, to - from)));
     for (let offset = from; offset < to;) {
@@ -282,9 +452,17 @@ async function* readRange(
     }
   } catch (thrown) {
     throw unavailable('read', path, thrown);
-  } finally {
-    await handle.close();
   }
+}
+
+/** At once; shorter where the file ends. */
+async function readPart(handle: FileHandle, from: number, to: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(Math.max(0, to - from));
+  let done = 0;
+  for (let read = 1; read > 0 && done < bytes.length; done += read) {
+    read = (await handle.read(bytes, done, bytes.length - done, from + done)).bytesRead;
+  }
+  return bytes.subarray(0, done);
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -37,6 +37,18 @@ export class SimLedgerStore implements LedgerStore {
     return this.#store.size;
   }
 
+  get start(): number {
+    return this.#store.start;
+  }
+
+  get activeStart(): number {
+    return this.#store.activeStart;
+  }
+
+  get lastSegment(): string | null {
+    return this.#store.lastSegment;
+  }
+
   read(from: number, to: number): AsyncIterable<Uint8Array> {
     return this.#store.read(from, to);
   }
@@ -65,6 +77,10 @@ export class SimLedgerStore implements LedgerStore {
       this.#store.tailIsStuck = this.#disk.fault !== null;
       return this.#change(() => this.#store.moveTail(offset));
     });
+  }
+
+  rotate(): ReturnType<LedgerStore['rotate']> {
+    return this.#io(() => this.#change(() => this.#store.rotate()));
   }
 
   setAside(fingerprint: string): Promise<void> {

@@ -20,6 +20,7 @@ const ledger = await Ledger.open(
   await openLedgerFile(path),
   ledgerOptions({
     tree: new StoredTree(ledgerTreeFiles(dirname(path))),
+    segmentBytes: 20_000,
     index: { files: ledgerIndexFiles(join(dirname(path), 'index')), runBlocks: 50 },
     key: nodeKeys[0],
     checkpointBlocks: 1,

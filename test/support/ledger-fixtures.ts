@@ -60,6 +60,7 @@ export function ledgerOptions(more: Partial<LedgerOptions> = {}): LedgerOptions 
     nowMs: Date.now,
     host: 'pve1',
     tree: new StoredTree(new MemoryTreeFiles()),
+    segmentBytes: Infinity,
     index: { files: new MemoryIndexFiles() },
     key: null,
     checkpointBlocks: Infinity,

@@ -77,6 +77,42 @@ export function ledgerStoreSuite(name: string, make: () => Promise<StoreUnderTes
       assert.equal(await text(store.readSide(sides[0]!.name, 6, 12)), 'torn 2');
     });
 
+    it('goes on in a new segment, and reads over all, over a restart too', async () => {
+      assert.equal(store.lastSegment, null);
+      await append('one\n');
+      assert.deepEqual(await store.rotate(), { kind: 'rotated' });
+      assert.deepEqual([store.size, store.start, store.activeStart], [4, 0, 4]);
+      assert.equal(store.lastSegment, 'ledger-000001.jsonl');
+      const second = `${beginning('ledger-000001.jsonl', 4)}two\n`;
+      await append(second);
+      await store.rotate();
+      const third = beginning('ledger-000002.jsonl', 4 + second.length);
+      await append(`${third}torn`);
+      const whole = `one\n${second}${third}`;
+      await store.moveTail(whole.length);
+      const check = async (): Promise<void> => {
+        assert.equal(await text(store.read(0, 1_000)), whole);
+        assert.equal(await text(store.read(2, whole.length - 3)), whole.slice(2, -3));
+        for (const [from, to] of [
+          [2, whole.length - 3],
+          [5, 8],
+          [whole.length - 5, whole.length],
+        ] as const) {
+          // prettier-ignore
+          assert.equal((await store.readAt(from, to)).toString(), whole.slice(from, to));
+        }
+        assert.deepEqual([store.size, store.activeStart], [whole.length, 4 + second.length]);
+        assert.equal(store.lastSegment, 'ledger-000002.jsonl');
+      };
+      await check();
+      await store.reopen();
+      await check();
+      await again();
+      await check();
+      await append('five\n');
+      assert.equal(await text(store.read(0, 1_000)), `${whole}five\n`);
+    });
+
     it('sets the whole ledger aside and begins an empty one', async () => {
       await append('older\n');
       await store.setAside('0123abcd');
@@ -116,6 +152,11 @@ export function ledgerStoreSuite(name: string, make: () => Promise<StoreUnderTes
 /** For `assert.rejects`: an `AgentError` of this code. */
 export function hasCode(code: string): (error: unknown) => boolean {
   return (error) => error instanceof AgentError && error.code === code;
+}
+
+/** A line that begins a segment, as far as a store looks at it. */
+function beginning(file: string, offset: number): string {
+  return `${JSON.stringify({ action: 'segment', metadata: { plugin: 'ledger' }, data: { file, offset } })}\n`;
 }
 
 async function text(chunks: AsyncIterable<Uint8Array>): Promise<string> {

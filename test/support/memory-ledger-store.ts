@@ -25,6 +25,9 @@ export class MemoryLedgerStore implements LedgerStore {
   #closed = false;
   #busy: string | null = null;
 
+  /** Where each segment but the first begins: `disk` is all of them, one after the other. */
+  rotatedAt: number[] = [];
+
   readonly #turn: () => Promise<void>;
 
   /** `turn` is how long the disk takes. */
@@ -41,7 +44,22 @@ export class MemoryLedgerStore implements LedgerStore {
 
   /** The store as a new process finds it. */
   restarted(): MemoryLedgerStore {
-    return new MemoryLedgerStore(this.disk, this.sides);
+    const restarted = new MemoryLedgerStore(this.disk, this.sides);
+    restarted.rotatedAt = [...this.rotatedAt];
+    return restarted;
+  }
+
+  get start(): number {
+    return 0;
+  }
+
+  get activeStart(): number {
+    return this.rotatedAt.at(-1) ?? 0;
+  }
+
+  get lastSegment(): string | null {
+    const { length } = this.rotatedAt;
+    return length === 0 ? null : `ledger-${String(length).padStart(6, '0')}.jsonl`;
   }
 
   get size(): number {
@@ -88,7 +106,7 @@ export class MemoryLedgerStore implements LedgerStore {
   async moveTail(offset: number): Promise<void> {
     await this.#alone('moveTail', () => {
       if (this.#unsure) throw new Error('misuse: moveTail after a failure, without reopen');
-      if (offset < 0 || offset >= this.#size) throw new Error(`misuse: there is no tail at ${offset}`);
+      if (offset < this.activeStart || offset >= this.#size) throw new Error(`misuse: there is no tail at ${offset}`);
       if (this.tailIsStuck) {
         this.#unsure = true;
         throw new AgentError('Unavailable', 'no space left (injected)');
@@ -96,6 +114,16 @@ export class MemoryLedgerStore implements LedgerStore {
       this.#addSide('ledger.torn', this.disk.subarray(offset));
       this.disk = this.disk.subarray(0, offset);
       this.#size = offset;
+    });
+  }
+
+  async rotate(): Promise<{ kind: 'rotated' } | { kind: 'kept'; reason: string }> {
+    return this.#alone('rotate', () => {
+      if (this.#unsure) throw new AgentError('Unavailable', 'rotate after a failure, without reopen');
+      if (this.#size === this.activeStart) throw new Error('misuse: an empty segment');
+      if (this.faults[0] === 'full') return { kind: 'kept', reason: 'no space left (injected)' };
+      this.rotatedAt.push(this.#size);
+      return { kind: 'rotated' };
     });
   }
 

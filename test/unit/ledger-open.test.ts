@@ -16,6 +16,7 @@ describe('opening a ledger', () => {
       latest: '2025-10-14T12:00:02.000Z',
       categories: { port: 3 },
       size_bytes: bytes.length,
+      archived_blocks: 0,
       checkpoint: 0,
       tampered: false,
     });
@@ -31,6 +32,7 @@ describe('opening a ledger', () => {
       latest: null,
       categories: {},
       size_bytes: 0,
+      archived_blocks: 0,
       checkpoint: 0,
       tampered: false,
     });

@@ -3,15 +3,28 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { zeroHash } from '../../src/ledger/block.ts';
+import type { BlockDraft } from '../../src/ledger/block.ts';
+import { sayVerdict } from '../../src/ledger/verify.ts';
 import { attach, fileOf, ledgerBytes, linesOf, verifyBytes } from '../support/ledger-fixtures.ts';
 import { runTool } from '../support/run-tool.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const docs = join(import.meta.dirname, '../../docs');
-const verifiers: [string, (path: string) => ReturnType<typeof runTool>][] = [
-  ['verify-ledger.sh', (path) => runTool('dash', 'sh', [join(docs, 'verify-ledger.sh'), path])],
-  ['verify-ledger.py', (path) => runTool('python3', 'python3', [join(docs, 'verify-ledger.py'), path])],
+const verifiers: [string, (...paths: string[]) => ReturnType<typeof runTool>][] = [
+  ['verify-ledger.sh', (...paths) => runTool('dash', 'sh', [join(docs, 'verify-ledger.sh'), ...paths])],
+  ['verify-ledger.py', (...paths) => runTool('python3', 'python3', [join(docs, 'verify-ledger.py'), ...paths])],
 ];
+
+/** The files of a ledger of so many segments, each of three blocks. */
+function segmentsOf(count: number): Buffer[] {
+  const drafts = Array.from({ length: count * 3 }, (_, height): BlockDraft => {
+    if (height % 3 > 0 || height === 0) return attach(100 + height);
+    const file = `ledger-${String(height / 3).padStart(6, '0')}.jsonl`;
+    return { category: 'storage', action: 'segment', metadata: { plugin: 'ledger', host: 'pve1' }, data: { file } };
+  });
+  const lines = linesOf(drafts);
+  return Array.from({ length: count }, (_, at) => fileOf(lines.slice(3 * at, 3 * at + 3)));
+}
 
 describe('the verification scripts', () => {
   const folder = temporaryFolder();
@@ -67,6 +80,27 @@ describe('the verification scripts', () => {
           assert.ok(stdout.startsWith(`INVALID: block ${firstBad!.height} at byte ${firstBad!.offset}: `), stdout);
           assert.equal(exitCode, 1);
         }
+      });
+    }
+
+    const segments = segmentsOf(4);
+    for (const [what, picked] of [
+      ['all segments', [0, 1, 2, 3]],
+      ['segments of which the first is not there', [1, 2, 3]],
+      ['segments with gaps', [0, 2]],
+      ['one segment', [2]],
+      ['segments out of order', [1, 0]],
+      ['segments of which one stands twice', [0, 1, 1]],
+    ] as const) {
+      it(`${name} says of ${what} what the program says`, async () => {
+        const parts = picked.map((index) => segments[index]!);
+        const report = await verifyBytes(Buffer.concat(parts));
+        const paths = picked.map((_, at) => join(folder(), `${at}.jsonl`));
+        for (const [at, path] of paths.entries()) await writeFile(path, parts[at]!);
+        const { exitCode, stdout } = await run(...paths);
+        const said = sayVerdict(report);
+        assert.ok(report.valid ? stdout === said : stdout.startsWith(said.slice(0, said.lastIndexOf(': '))), stdout);
+        assert.equal(exitCode, report.valid ? 0 : 1);
       });
     }
 

@@ -21,7 +21,7 @@ const defaults = {
   enable_rename: false,
   include_prefixes: [],
   log_level: 'info',
-  ledger: { checkpoint_blocks: 1000, checkpoint_seconds: 60 },
+  ledger: { checkpoint_blocks: 1000, checkpoint_seconds: 60, segment_megabytes: 256 },
   sources: { switch: true, links: true, units: true, cluster: true, timer_seconds: 60 },
   policy: [],
 };

@@ -196,6 +196,8 @@ async function withLedger<T>(config: Config, action: (ledger: Ledger) => Promise
     nowMs: wallClockMs,
     host: nodeName(),
     tree,
+    segmentBytes: config.ledger.segment_megabytes * 1_000_000,
+    index: { files: ledgerIndexFiles(join(dirname(config.ledger_path), 'index')) },
     // The next start signs.
     key: null,
     checkpointBlocks: Infinity,

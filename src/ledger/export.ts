@@ -27,13 +27,13 @@ export async function exportLedger(
 ): Promise<ChainReport> {
   const rows = format === 'csv' ? new CsvRows() : new PlainLines();
   const found: Buffer[] = [rows.head];
-  const verifier = new ChainVerifier(
-    (line, bytes) => {
+  const verifier = new ChainVerifier({
+    onBlock: (line, bytes) => {
       const timeMs = Date.parse(line.timestamp);
       if (timeMs >= sinceMs && timeMs < untilMs) found.push(rows.row(line, bytes));
     },
-    (_line, bytes) => rows.whyBad(bytes),
-  );
+    whyBad: (_line, bytes) => rows.whyBad(bytes),
+  });
   for await (const chunk of chunks) {
     verifier.push(chunk);
     const bytes = Buffer.concat(found.splice(0));

@@ -17,14 +17,16 @@ export interface ImportedLedger {
 /** Those that a ledger commits to, by its own blocks alone. What stands behind a bad line is not looked at. */
 export async function importedLedgers(chunks: AsyncIterable<Uint8Array>): Promise<ImportedLedger[]> {
   const found: ImportedLedger[] = [];
-  const verifier = new ChainVerifier(({ category, action, height }, bytes) => {
-    if (category !== 'storage' || action !== 'imported') return;
-    const { metadata, data } = parseBlock(bytes);
-    const { file, length, sha256 } = data;
-    if (metadata['plugin'] !== ledgerPlugin) return;
-    if (typeof file === 'string' && typeof length === 'number' && typeof sha256 === 'string') {
-      found.push({ file, length, sha256, height });
-    }
+  const verifier = new ChainVerifier({
+    onBlock: ({ category, action, height }, bytes) => {
+      if (category !== 'storage' || action !== 'imported') return;
+      const { metadata, data } = parseBlock(bytes);
+      const { file, length, sha256 } = data;
+      if (metadata['plugin'] !== ledgerPlugin) return;
+      if (typeof file === 'string' && typeof length === 'number' && typeof sha256 === 'string') {
+        found.push({ file, length, sha256, height });
+      }
+    },
   });
   for await (const chunk of chunks) verifier.push(chunk);
   return found;

@@ -30,13 +30,15 @@ interface Outcome {
 
 export class TestNode {
   /** The node's root folder as this process sees it. Absolute links inside lead outside: use `run` for those. */
-  readonly root: string;
-  readonly #leader: number;
+  get root(): string {
+    return `/proc/${this.#leader}/root`;
+  }
+
+  #leader: number;
   readonly #child: Nspawn;
   readonly #folder: string;
 
   private constructor(leader: number, child: Nspawn, folder: string) {
-    this.root = `/proc/${leader}/root`;
     this.#leader = leader;
     this.#child = child;
     this.#folder = folder;
@@ -108,6 +110,16 @@ export class TestNode {
     return (await this.try('journalctl', '--no-pager', '--boot', '--lines=150', '--output=short-precise')).stdout;
   }
 
+  /** The reset button: nothing ends in order. What was written stays, `/run` does not. */
+  async reset(): Promise<void> {
+    const before = this.#leader;
+    await this.try('systemctl', 'reboot', '--force', '--force');
+    const deadline = Date.now() + bootMsMax;
+    while (children(before).length > 0 && Date.now() < deadline) await pause();
+    this.#leader = await findLeader(this.#child, before);
+    await this.#waitUntilRunning();
+  }
+
   /** Kills the node; nothing it wrote is kept. */
   async stop(): Promise<void> {
     await discard(this.#child, this.#folder);
@@ -137,13 +149,14 @@ async function checkHost(): Promise<void> {
   if (missing.size > 0) throw new Error(`the tier node needs: apt-get install ${[...missing].join(' ')}`);
 }
 
-/** The node's pid 1 as this process sees it: unshare -> nspawn -> systemd. */
-async function findLeader(child: Nspawn): Promise<number> {
+/** The node's pid 1 as this process sees it: unshare -> boot -> nspawn -> systemd. `before`: another one than that. */
+async function findLeader(child: Nspawn, before: number | null = null): Promise<number> {
   const deadline = Date.now() + bootMsMax;
   while (Date.now() < deadline && child.exitCode === null) {
     const leader = children(child.pid ?? 0)
       .flatMap(children)
-      .find((pid) => readOr(`/proc/${pid}/comm`) === 'systemd\n');
+      .flatMap(children)
+      .find((pid) => pid !== before && readOr(`/proc/${pid}/comm`) === 'systemd\n');
     if (leader !== undefined) return leader;
     await pause();
   }

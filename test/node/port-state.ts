@@ -41,7 +41,7 @@ export async function portProblems(node: TestNode): Promise<Map<number, string[]
   };
   const expected = new Set<string>();
   for (const [vmid, nic] of nics) {
-    if (!devices.has(nic.device)) continue;
+    if (!bridges.includes(nic.bridge) || !devices.has(nic.device)) continue;
     expected.add(nic.plugged);
     const row = rows.get(nic.plugged);
     if (row === undefined) {

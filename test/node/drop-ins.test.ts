@@ -63,13 +63,24 @@ describe('the drop-ins for systemd and LXC, on a whole node', function () {
   });
 
   it('tell of a reboot from inside', async () => {
-    await node.run('lxc-attach', '--name', '100', '--', 'reboot');
+    // It may end with the container before it has ended itself.
+    await node.try('lxc-attach', '--name', '100', '--', 'reboot');
     await untilHeard('post-start');
     await waitFor('the port', async () => (await portNames()) === 'vi100');
   });
 
   it('tell of a container that was killed, and its port goes', async () => {
     await node.run('systemctl', 'kill', '--signal=KILL', 'pve-container@100');
+    await untilHeard('post-stop');
+    await waitFor('no port', async () => (await portNames()) === '');
+  });
+
+  it('tell of a start and an end in the unit of `pct start --debug`', async () => {
+    await node.run('systemctl', 'reset-failed');
+    await node.run('systemctl', 'start', 'pve-container-debug@100');
+    await untilHeard('pre-start', 'post-start');
+    await waitFor('the port', async () => (await portNames()) === 'vi100');
+    await node.run('lxc-stop', '-n', '100', '--kill');
     await untilHeard('post-stop');
     await waitFor('no port', async () => (await portNames()) === '');
   });

@@ -12,6 +12,8 @@ const standIns: readonly (readonly [name: string, target: string, mode: number])
   ['lxcnetaddbr', '/usr/share/lxc/lxcnetaddbr', 0o755],
   ['lxc-pve-poststop-hook', '/usr/share/lxc/hooks/lxc-pve-poststop-hook', 0o755],
   ['pve-container@.service', '/usr/lib/systemd/system/pve-container@.service', 0o644],
+  // The same but for what lxc-start prints.
+  ['pve-container@.service', '/usr/lib/systemd/system/pve-container-debug@.service', 0o644],
 ];
 
 const hookscriptLine = 'hookscript: local:snippets/ovs-port-agent';

@@ -1,5 +1,6 @@
 /** The commands that read the ledger's file themselves, without the service: on the node, or on a copy anywhere. */
 import { basename, dirname, join } from 'node:path';
+import type { Unseen } from '../ledger/chain.ts';
 import { exportLedger } from '../ledger/export.ts';
 import type { ExportFormat } from '../ledger/export.ts';
 import { importedLedgers, isAsCommitted } from '../ledger/imported.ts';
@@ -30,6 +31,9 @@ export async function ledgerExport(
   const period = {
     sinceMs: parseInstant(since, 'since'),
     untilMs: until === undefined ? Infinity : parseInstant(until, 'until'),
+    onUnseen: ({ from, to }: Unseen) => {
+      env.complain(`ovs-port-agent: blocks ${from} to ${to - 1} are in segments that were moved away`);
+    },
   };
   const { firstBad } = await exportLedger(env.readLedger(file), { format, ...period }, (bytes) => env.write(bytes));
   if (firstBad === undefined || firstBad.torn) return exitGood;

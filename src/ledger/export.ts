@@ -3,7 +3,7 @@ import { AgentError } from '../model/errors.ts';
 import { parseBlock } from './block.ts';
 import type { Block, JsonValue } from './block.ts';
 import { ChainVerifier } from './chain.ts';
-import type { ChainReport, CheckedLine } from './chain.ts';
+import type { ChainReport, CheckedLine, Unseen } from './chain.ts';
 
 export const exportFormats = ['jsonl', 'csv'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
@@ -13,6 +13,8 @@ export interface ExportOptions {
   /** Milliseconds since 1970: from `sinceMs` on, before `untilMs`, by the clock of who wrote the block. */
   readonly sinceMs: number;
   readonly untilMs: number;
+  /** Hears of blocks whose segments were moved away. */
+  readonly onUnseen: (unseen: Unseen) => void;
 }
 
 /**
@@ -22,12 +24,13 @@ export interface ExportOptions {
  */
 export async function exportLedger(
   chunks: AsyncIterable<Uint8Array>,
-  { format, sinceMs, untilMs }: ExportOptions,
+  { format, sinceMs, untilMs, onUnseen }: ExportOptions,
   write: (bytes: Uint8Array) => Promise<void>,
 ): Promise<ChainReport> {
   const rows = format === 'csv' ? new CsvRows() : new PlainLines();
   const found: Buffer[] = [rows.head];
   const verifier = new ChainVerifier({
+    onUnseen,
     onBlock: (line, bytes) => {
       const timeMs = Date.parse(line.timestamp);
       if (timeMs >= sinceMs && timeMs < untilMs) found.push(rows.row(line, bytes));

@@ -14,10 +14,11 @@ export interface ImportedLedger {
   readonly height: number;
 }
 
-/** Those that a ledger commits to, by its own blocks alone. What stands behind a bad line is not looked at. */
+/** Those that a ledger commits to, by its own blocks alone, as far as its segments are there. What stands behind a bad line is not looked at. */
 export async function importedLedgers(chunks: AsyncIterable<Uint8Array>): Promise<ImportedLedger[]> {
   const found: ImportedLedger[] = [];
   const verifier = new ChainVerifier({
+    onUnseen: () => undefined,
     onBlock: ({ category, action, height }, bytes) => {
       if (category !== 'storage' || action !== 'imported') return;
       const { metadata, data } = parseBlock(bytes);

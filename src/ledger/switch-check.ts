@@ -105,14 +105,22 @@ class RecordedTransactions {
   constructor(log: SwitchLog) {
     this.#sizes = new Set(log.own.flatMap(({ tree }) => (tree === null ? [] : [tree.size])));
     const own = new Set(log.own.map(({ name }) => name));
-    this.#verifier = new ChainVerifier((line, bytes) => {
-      this.#chain.note(line, bytes);
-      const { blocks } = this.#chain;
-      if (this.#sizes.has(blocks)) {
-        this.#roots.set(blocks, treeHead(this.#chain.range).sha256_root_hash.toString('base64'));
-      }
-      if (!bytes.includes(txnKey) && line.action !== 'failed' && line.action !== 'abandoned') return;
-      this.#note(parseBlock(bytes), own, log.fromMs ?? Infinity);
+    this.#verifier = new ChainVerifier({
+      onUnseen: ({ to }) => {
+        throw new AgentError(
+          'Unavailable',
+          `the ledger's first ${to} blocks are in segments that were moved away, and without them no root can be compared: put them back beside it`,
+        );
+      },
+      onBlock: (line, bytes) => {
+        this.#chain.note(line, bytes);
+        const { blocks } = this.#chain;
+        if (this.#sizes.has(blocks)) {
+          this.#roots.set(blocks, treeHead(this.#chain.range).sha256_root_hash.toString('base64'));
+        }
+        if (!bytes.includes(txnKey) && line.action !== 'failed' && line.action !== 'abandoned') return;
+        this.#note(parseBlock(bytes), own, log.fromMs ?? Infinity);
+      },
     });
   }
 

@@ -3,8 +3,10 @@ import { copyFile, link, mkdir, readdir, readFile, rename, rm, truncate, writeFi
 import { join } from 'node:path';
 import { checkProof } from '../../src/ledger/check-proof.ts';
 import type { ChainReport } from '../../src/ledger/chain.ts';
+import { exportLedger } from '../../src/ledger/export.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { StoredTree } from '../../src/ledger/stored-tree.ts';
+import { checkAgainstSwitch } from '../../src/ledger/switch-check.ts';
 import { sayVerdict, verifyLedger } from '../../src/ledger/verify.ts';
 import { moveEvidence } from '../../src/platform/ledger-evidence.ts';
 import { openLedgerFile, readLedgerFile } from '../../src/platform/ledger-file.ts';
@@ -13,12 +15,14 @@ import { ledgerTreeFiles } from '../../src/platform/ledger-tree-files.ts';
 import { attach, openLedger } from '../support/ledger-fixtures.ts';
 import { hasCode } from '../support/ledger-store-suite.ts';
 import { MemoryLedgerStore } from '../support/memory-ledger-store.ts';
+import { refusedWith } from '../support/refused.ts';
 import { nodeKeys } from '../support/signed-logs.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const [key] = nodeKeys;
 /** Two blocks and a little: each segment has three. */
 const segmentBytes = 1_000;
+const emptyLog = { own: [], transactions: 0, fromMs: null, toMs: null, isCompacted: false };
 
 describe('a ledger of several segments', () => {
   const folder = temporaryFolder();
@@ -73,6 +77,24 @@ describe('a ledger of several segments', () => {
     const report = await verify('ledger-000002.jsonl');
     assert.deepEqual([report.valid, report.unseen], [true, [{ from: 0, to: 3 }]]);
     assert.match(sayVerdict(report), /^VALID: 6 blocks.*\nblocks 0 to 2 are in segments that are not there$/);
+  });
+
+  it('is exported as far as its segments are there, and says which blocks are not', async () => {
+    await fill(9);
+    await rename(path('ledger-000001.jsonl'), path('archived.jsonl'));
+    const unseen: unknown[] = [];
+    let text = '';
+    const report = await exportLedger(
+      readLedgerFile(path()),
+      { format: 'jsonl', sinceMs: -Infinity, untilMs: Infinity, onUnseen: (gap) => unseen.push(gap) },
+      (part) => Promise.resolve(void (text += Buffer.from(part).toString())),
+    );
+    assert.deepEqual([report.valid, unseen], [true, [{ from: 0, to: 3 }]]);
+    assert.match(text, /^{"height":3,/);
+    await assert.rejects(
+      checkAgainstSwitch(readLedgerFile(path()), emptyLog, () => Promise.resolve(emptyLog)),
+      refusedWith('Unavailable', 'first 3 blocks are in segments that were moved away'),
+    );
   });
 
   it('is verified whole while it grows from segment to segment', async () => {

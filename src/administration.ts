@@ -5,26 +5,88 @@
 import { hostname } from 'node:os';
 import { busName, objectPath } from './api/dbus/port-agent-interface.ts';
 import type { BlockDraft } from './ledger/block.ts';
+import { verifyLedger } from './ledger/verify.ts';
+import { parseConfig } from './model/config.ts';
 import type { Config } from './model/config.ts';
-import { toAgentError } from './model/errors.ts';
+import { AgentError, toAgentError } from './model/errors.ts';
+import { observe } from './node/doctor/observe.ts';
+import type { Observer } from './node/doctor/observe.ts';
+import type { ConfigFacts, LedgerFacts, NodeFacts, ServiceFacts, SwitchFacts } from './node/doctor/facts.ts';
+import { examine } from './node/doctor/report.ts';
+import type { Report } from './node/doctor/report.ts';
 import { GuestHooks } from './node/hooks/guest-hooks.ts';
+import { OvsdbClient } from './ovsdb/client.ts';
 import { readConfigFile } from './platform/config-file.ts';
 import { BusConnection } from './platform/dbus/connection.ts';
 import { systemBusAddress } from './platform/dbus/address.ts';
 import { GuestLocks } from './platform/guest-locks.ts';
+import { diskOf, modeOf } from './platform/host-facts.ts';
 import { hostFiles } from './platform/host-files.ts';
+import { readLedgerFile } from './platform/ledger-file.ts';
 import { createLog } from './platform/log.ts';
+import { ovsdbRemotes, ovsdbTlsFiles } from './platform/ovsdb-socket.ts';
 import { hostPrograms } from './platform/programs.ts';
 import { snippetFiles } from './platform/snippet-files.ts';
+import { systemTimers, wallClockMs } from './platform/timers.ts';
+import { ownerMark } from './ports/marks.ts';
+import { proxmoxClient } from './wiring.ts';
 
 /** What the package has installed, and copies are made of. */
 const snippetSource = '/usr/lib/ovs-port-agent/snippet';
 const busDeadlineMs = 5_000;
+/** Verifying a long ledger takes its time. */
+const serviceDeadlineMs = 25_000;
+const switchDeadlineMs = 3_000;
+const apiDeadlineMs = 10_000;
 
 /** Hookscripts of this node's guests. */
 export async function openHooks({ config: path }: { readonly config: string | null }): Promise<GuestHooks> {
   const { config } = await readConfigFile(path);
   return hooksOf(config);
+}
+
+/** What `doctor` finds. Needs nothing to run, not even a configuration that is right. */
+export async function diagnose({ config: path }: { readonly config: string | null }): Promise<Report> {
+  return examine(await observeNode(path));
+}
+
+async function observeNode(path: string | null): Promise<NodeFacts> {
+  const facts = await readConfig(path);
+  return observe(observerOf(facts.config), facts);
+}
+
+async function readConfig(path: string | null): Promise<ConfigFacts> {
+  try {
+    return { ...(await readConfigFile(path)), problem: null };
+  } catch (error) {
+    return { config: parseConfig({}).config, problem: toAgentError(error).message, warnings: [] };
+  }
+}
+
+function observerOf(config: Config): Observer {
+  const closers: (() => unknown)[] = [];
+  return {
+    files: hostFiles,
+    snippets: snippetFiles(snippetSource),
+    programs: hostPrograms,
+    hooks: hooksOf(config),
+    node: nodeName(),
+    nowMs: wallClockMs,
+    readSwitch: () => readSwitch(config),
+    askService: () => askService(config),
+    verifyLedger: () => checkLedger(config),
+    readPrivileges: async () => {
+      try {
+        const client = proxmoxClient(config, closers);
+        if (client === null) return [];
+        return privilegesIn(await client.api({ deadlineMs: apiDeadlineMs }).access.permissions.$get());
+      } finally {
+        for (const close of closers) close();
+      }
+    },
+    modeOf,
+    diskOf,
+  };
 }
 
 function hooksOf(config: Config): GuestHooks {
@@ -34,9 +96,154 @@ function hooksOf(config: Config): GuestHooks {
     programs: hostPrograms,
     locks: new GuestLocks(config.lock_dir),
     pveDir: config.pve_dir,
-    node: hostname().split('.')[0] ?? 'localhost',
+    node: nodeName(),
     record: (draft) => recordByService(config, draft),
   });
+}
+
+function nodeName(): string {
+  return hostname().split('.')[0] ?? 'localhost';
+}
+
+/** What is compared of the switch. */
+const switchTables = {
+  Bridge: { name: '', ports: new Set<string>() as ReadonlySet<string> },
+  Port: { name: '', external_ids: new Map<string, string>() as ReadonlyMap<string, string> },
+};
+
+async function readSwitch(config: Config): Promise<SwitchFacts> {
+  const client = new OvsdbClient({
+    remotes: ovsdbRemotes(config.ovsdb, ovsdbTlsFiles(config)),
+    timers: systemTimers,
+    leaderOnly: config.ovsdb_leader_only,
+    database: 'Open_vSwitch',
+    tables: switchTables,
+  });
+  try {
+    client.start();
+    await client.ready({ deadlineMs: switchDeadlineMs });
+    const { replica } = client;
+    const bridges = [...replica.table('Bridge').values()].map(({ name, ports }) => ({
+      name,
+      ports: [...ports].flatMap((uuid) => {
+        const row = replica.table('Port').get(uuid);
+        // The bridge's own port is no port that anybody could lose.
+        if (row === undefined || row.name === name) return [];
+        return [{ name: row.name, isOurs: row.external_ids.get('owner') === ownerMark }];
+      }),
+    }));
+    return { problem: null, bridges };
+  } catch (error) {
+    const { cause, message } = toAgentError(error);
+    return { problem: cause instanceof AgentError ? cause.message : message, bridges: [] };
+  } finally {
+    client.stop();
+  }
+}
+
+/** Without starting it: a service that an administrator stopped stays so. */
+async function askService(config: Config): Promise<Omit<ServiceFacts, 'unit'>> {
+  try {
+    return await onBus(config, async (connection) => {
+      const [hasName] = await connection.call(
+        {
+          destination: 'org.freedesktop.DBus',
+          path: '/org/freedesktop/DBus',
+          interface: 'org.freedesktop.DBus',
+          member: 'NameHasOwner',
+          signature: 's',
+          body: [busName],
+        },
+        { deadlineMs: busDeadlineMs },
+      );
+      if (hasName !== true) return { hasName: false, status: null };
+      const status = await callService(connection, 'Call', ['get', '/status', '']).then(
+        ([json]) => JSON.parse(String(json)) as ServiceFacts['status'],
+        () => null,
+      );
+      return { hasName: true, status };
+    });
+  } catch {
+    return { hasName: null, status: null };
+  }
+}
+
+/** By the running service, which knows its own last line; else the file itself. */
+async function checkLedger(config: Config): Promise<LedgerFacts> {
+  const path = config.ledger_path;
+  const facts = { path, problem: null, unknown: null, lastBlockMs: null };
+  try {
+    const { verdict, stats } = await onBus(config, async (connection) => ({
+      verdict: String((await callService(connection, 'verify_blockchain_integrity', []))[0]),
+      stats: String((await callService(connection, 'get_blockchain_stats', []))[0]),
+    }));
+    const problem = verdict.startsWith('VALID') ? null : verdict.replace('INVALID: ', '');
+    return { ...facts, problem, lastBlockMs: timeIn(stats, 'latest') };
+  } catch {
+    // It does not run, or is busy.
+  }
+  try {
+    if ((await modeOf(path)) === null) return facts;
+    const lines = new LastLine(readLedgerFile(path));
+    const { firstBad, wholeFromBad } = await verifyLedger(lines, null);
+    const lastBlockMs = timeIn(lines.text, 'timestamp');
+    // A line without its end is what a crash leaves, and the next start moves it aside.
+    if (firstBad === undefined || wholeFromBad === 0) return { ...facts, lastBlockMs };
+    const { height, offset, reason } = firstBad;
+    return { ...facts, lastBlockMs, problem: `block ${height} at byte ${offset}: ${reason}` };
+  } catch (error) {
+    return { ...facts, unknown: toAgentError(error).message };
+  }
+}
+
+/** Hands chunks through and keeps the last whole line. */
+class LastLine implements AsyncIterable<Uint8Array> {
+  text = '';
+  readonly #chunks: AsyncIterable<Uint8Array>;
+
+  constructor(chunks: AsyncIterable<Uint8Array>) {
+    this.#chunks = chunks;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    let rest = '';
+    for await (const chunk of this.#chunks) {
+      const lines = (rest + Buffer.from(chunk).toString('latin1')).split('\n');
+      rest = lines.pop() ?? '';
+      this.text = lines.at(-1) ?? this.text;
+      yield chunk;
+    }
+  }
+}
+
+function timeIn(json: string, key: 'latest' | 'timestamp'): number | null {
+  const time = Date.parse(new RegExp(`"${key}":"([^"]+)"`).exec(json)?.[1] ?? '');
+  return Number.isNaN(time) ? null : time;
+}
+
+/** `{"/": {"VM.Audit": 1}}`: what the token has anywhere. */
+function privilegesIn(permissions: unknown): string[] {
+  const paths = Object.values((permissions ?? {}) as Record<string, unknown>);
+  return [...new Set(paths.flatMap((privileges) => Object.keys(privileges ?? {})))];
+}
+
+async function onBus<T>(config: Config, use: (connection: BusConnection) => Promise<T>): Promise<T> {
+  const address = config.bus ?? systemBusAddress(process.env);
+  const connection = await BusConnection.connect(address, { deadlineMs: busDeadlineMs });
+  try {
+    return await use(connection);
+  } finally {
+    connection.close();
+  }
+}
+
+function callService(connection: BusConnection, member: string, body: readonly string[]): Promise<readonly unknown[]> {
+  const names = { destination: busName, path: objectPath, interface: busName, member };
+  return connection.call(
+    // A service that an administrator stopped stays so.
+    { ...names, signature: 's'.repeat(body.length), body, autoStart: false },
+    { deadlineMs: serviceDeadlineMs },
+  );
 }
 
 /** One block by the running service. Without it there is none: this process must not write beside it. Never rejects. */
@@ -45,25 +252,9 @@ async function recordByService(
   { category, action, data }: Pick<BlockDraft, 'category' | 'action' | 'data'>,
 ): Promise<void> {
   try {
-    const address = config.bus ?? systemBusAddress(process.env);
-    const connection = await BusConnection.connect(address, { deadlineMs: busDeadlineMs });
-    try {
-      await connection.call(
-        {
-          destination: busName,
-          path: objectPath,
-          interface: busName,
-          member: 'add_blockchain_data',
-          signature: 'sss',
-          body: [category, action, JSON.stringify(data)],
-          // A service that an administrator stopped stays so.
-          autoStart: false,
-        },
-        { deadlineMs: busDeadlineMs },
-      );
-    } finally {
-      connection.close();
-    }
+    await onBus(config, (connection) =>
+      callService(connection, 'add_blockchain_data', [category, action, JSON.stringify(data)]),
+    );
   } catch (error) {
     createLog('info')('warning', `done, but the ledger has no block of it: ${toAgentError(error).message}`);
   }

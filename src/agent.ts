@@ -55,7 +55,6 @@ import { createLog, OnceLog } from './platform/log.ts';
 import type { Log } from './platform/log.ts';
 import { ovsdbRemotes, ovsdbTlsFiles } from './platform/ovsdb-socket.ts';
 import { describeProcess } from './platform/process-name.ts';
-import { ProxmoxHttp } from './platform/proxmox-http.ts';
 import { readRunFacts } from './platform/run-facts.ts';
 import { drainSpool } from './platform/spool.ts';
 import { TaskOutputFiles } from './platform/task-outputs.ts';
@@ -67,13 +66,14 @@ import { WriteAhead } from './ports/journal.ts';
 import { switchTables } from './ports/switch-view.ts';
 import { switchLock } from './ports/transaction.ts';
 import { txnNames } from './ports/txn-name.ts';
-import { ProxmoxClient } from './proxmox/api-client.ts';
+import type { ProxmoxClient } from './proxmox/api-client.ts';
 import { clusterCodec } from './proxmox/cluster-codec.ts';
 import { Systemd } from './systemd1/systemd.ts';
 import { TaskRunner } from './systemd1/task.ts';
+import { proxmoxClient } from './wiring.ts';
 
 // The command loads one bundle for all that it does not do itself.
-export { openHooks } from './administration.ts';
+export { diagnose, openHooks } from './administration.ts';
 
 export interface ServeOptions {
   /** Configuration file; null: the default one, if it is there. */
@@ -514,21 +514,6 @@ function interfacesFile(config: Config): InterfacesFile {
     stateDir: config.state_dir,
     plan: (text, ports) => planManagedBlock(text, ports, config.managed_block_tag, portNamesOf(config.naming_template)),
   });
-}
-
-/** null without a section `[proxmox]`. Nothing is sent before somebody asks for something. */
-function proxmoxClient({ proxmox, pve_dir }: Config, closers: Context['closers']): ProxmoxClient | null {
-  if (proxmox === undefined) return null;
-  const { url, token_file, ca, fingerprint } = proxmox;
-  const trust =
-    fingerprint === undefined
-      ? ({ kind: 'ca', file: ca ?? join(pve_dir, 'pve-root-ca.pem') } as const)
-      : ({ kind: 'fingerprint', sha256: fingerprint } as const);
-  const http = new ProxmoxHttp({ url, tokenFile: token_file, trust });
-  closers.push(() => {
-    http.close();
-  });
-  return new ProxmoxClient(http);
 }
 
 /** The service's signals, once there is a bus to send them on. */

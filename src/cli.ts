@@ -70,6 +70,10 @@ const environment: Environment = {
     const { openHooks } = (await import(serviceBundle)) as typeof Agent;
     return openHooks(options);
   },
+  async diagnose(options) {
+    const { diagnose } = (await import(serviceBundle)) as typeof Agent;
+    return diagnose(options);
+  },
   readLedger: readLedgerFile,
   readSwitchLog,
   async readFile(path, bytesMax) {

@@ -25,6 +25,23 @@ export interface HookChange {
   readonly steps: readonly string[];
 }
 
+export interface Diagnosis {
+  readonly errors: number;
+  readonly warnings: number;
+  readonly notes: number;
+  readonly checks: readonly {
+    readonly id: string;
+    readonly looks_at: string;
+    readonly result: 'ok' | 'note' | 'warning' | 'error' | 'skipped';
+    readonly findings: readonly {
+      readonly severity: 'error' | 'warning' | 'note';
+      readonly message: string;
+      /** A command line. */
+      readonly remedy: string;
+    }[];
+  }[];
+}
+
 /** Hookscripts of this node's guests, changed by this process as root. */
 export interface Hooks {
   statusAll(): Promise<readonly HookEntry[]>;
@@ -45,6 +62,8 @@ export interface Environment {
   /** Moves an altered ledger aside; resolves with the exit code. */
   acknowledge(options: { config: string | null }): Promise<number>;
   openHooks(options: { config: string | null }): Promise<Hooks>;
+  /** Looks at the whole node, whether the service runs or not. */
+  diagnose(options: { config: string | null }): Promise<Diagnosis>;
   /** A ledger file as chunks, for verification without the service. */
   readLedger(path: string): AsyncIterable<Uint8Array>;
   /** The log of the switch's database; `parse` picks out the agent's comments. Rejects with `NotFound` or `Unavailable`. */

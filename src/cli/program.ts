@@ -11,6 +11,7 @@ import type { Shell } from './completion/script.ts';
 import type { Environment } from './environment.ts';
 import { exportFormats } from '../ledger/export.ts';
 import type { ExportFormat } from '../ledger/export.ts';
+import { showDiagnosis } from './doctor-command.ts';
 import { controlGuest } from './guest-commands.ts';
 import type { GuestVerb } from './guest-commands.ts';
 import { changeHooks, showHooks } from './hook-commands.ts';
@@ -37,7 +38,7 @@ interface VerifyFlags {
 /** Flags of every command that prints a result; the rest of a command's flags are its own. */
 const formatFlags: ReadonlySet<string> = new Set(['outputFormat', 'noborder', 'noheader']);
 
-/** Exit code 2 of `ledger verify` and `ledger check-proof`: it could not be told. */
+/** Exit code 2 of `ledger verify`, `ledger check-proof` and `doctor`: it could not be told. */
 const exitCouldNotTell = 2;
 
 export async function run(env: Environment, argv: readonly string[]): Promise<number> {
@@ -86,6 +87,28 @@ export function buildProgram(env: Environment, finish: (code: number) => void): 
   withFormat(
     add('status', 'Whether everything works, and what does not.', ['status', 'status --output-format json']),
   ).action((flags: FormatFlags) => done(commands.showStatus(env, outputOptions(env, flags))));
+  withFormat(
+    add(
+      'doctor',
+      'Looks at everything on this node that could harm ports or guests, with a remedy for each finding. ' +
+        'Exit 0, 1 with warnings, 2 with errors.',
+      ['doctor', 'doctor --verbose', 'doctor --output-format json'],
+    ),
+  )
+    .option('--verbose', 'also what is all right')
+    .option('--config <file>', 'configuration file')
+    .action((flags: FormatFlags & { verbose?: true; config?: string }) =>
+      verdict(
+        env,
+        finish,
+        showDiagnosis(
+          env,
+          { config: flags.config ?? null, isVerbose: flags.verbose === true },
+          outputOptions(env, flags),
+        ),
+        'could not look at the node',
+      ),
+    );
   withFormat(
     add('query-state [plugin]', 'Observed state as a document; "network" means net.', [
       'query-state',
@@ -159,6 +182,21 @@ export function buildProgram(env: Environment, finish: (code: number) => void): 
       finish(0);
     });
   return program;
+}
+
+/** Of commands whose exit code is an answer: one that could not be given has its own. */
+async function verdict(
+  env: Environment,
+  finish: (code: number) => void,
+  action: Promise<number>,
+  otherwise: string,
+): Promise<void> {
+  try {
+    finish(await action);
+  } catch (error) {
+    env.complain(`ovs-port-agent: ${otherwise}: ${toAgentError(error).message}`);
+    finish(exitCouldNotTell);
+  }
 }
 
 const guestVerbs: Readonly<Record<GuestVerb, readonly [description: string, timeout: string, shown: string[]]>> = {
@@ -246,14 +284,6 @@ function addLedger(
   done: (action: Promise<number>) => Promise<void>,
   finish: (code: number) => void,
 ): void {
-  const verdict = async (action: Promise<number>, otherwise: string): Promise<void> => {
-    try {
-      finish(await action);
-    } catch (error) {
-      env.complain(`ovs-port-agent: ${otherwise}: ${toAgentError(error).message}`);
-      finish(exitCouldNotTell);
-    }
-  };
   withFormat(ledger.command('stats').description('Number of blocks, period, categories.'))
     .addHelpText('after', examples(['ledger stats', 'ledger stats --output-format json']))
     .action((flags: FormatFlags) => done(commands.ledgerStats(env, outputOptions(env, flags))));
@@ -300,6 +330,8 @@ function addLedger(
     )
     .action((file: string | undefined, { key, checkpoint, switch: isSwitch, switchDb }: VerifyFlags) =>
       verdict(
+        env,
+        finish,
         isSwitch === true || switchDb !== undefined
           ? ledgerFiles.ledgerVerifySwitch(
               env,
@@ -388,7 +420,7 @@ function addLedger(
       ]),
     )
     .action((file: string, { key, policy }: { key?: string; policy?: string }) =>
-      verdict(commands.ledgerCheckProof(env, file, { key, policy }), 'could not check the proof'),
+      verdict(env, finish, commands.ledgerCheckProof(env, file, { key, policy }), 'could not check the proof'),
     );
 }
 

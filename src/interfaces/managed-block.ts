@@ -63,6 +63,38 @@ export function planManagedBlock(
   return { text: rendered, changed: rendered !== text, foreign, listed: listed.map(({ port }) => port) };
 }
 
+export interface ManagedBlockState {
+  /** Stanzas of ours, wherever they stand. */
+  readonly own: number;
+  readonly begins: number;
+  readonly ends: number;
+  /** All of ours stand between the first beginning and the first end. */
+  readonly isInOrder: boolean;
+  readonly foreign: readonly ForeignMention[];
+}
+
+/** What a text has of the block, for people: nothing is planned by it. */
+export function inspectManagedBlock(
+  text: string,
+  blockTag: string,
+  ownsName: (name: string) => boolean = isAgentPortName,
+): ManagedBlockState {
+  const document = parseInterfaces(text);
+  const own = findOwnStanzas(document, blockTag, ownsName);
+  const linesOf = (marker: string): number[] =>
+    document.lines.flatMap((line, index) => (isExactly(line, marker) ? [index] : []));
+  const begins = linesOf(markerLine('BEGIN', blockTag));
+  const ends = linesOf(markerLine('END', blockTag));
+  const [from = -1, to = document.lines.length] = [begins[0], ends[0]];
+  return {
+    own: own.size,
+    begins: begins.length,
+    ends: ends.length,
+    isInOrder: [...own].every(({ start, end }) => start > from && end <= to),
+    foreign: findForeignMentions(document, own, ownsName),
+  };
+}
+
 /** Names that the agent gives unless `naming_template` says otherwise: `vi100`, `vi100i1`, `vi_web`. */
 export function isAgentPortName(name: string): boolean {
   return /^vi[0-9_]/.test(name);

@@ -17,6 +17,8 @@ import type { GuestDirectory } from '../../src/node/guest-directory.ts';
 import type { ObservedPort, WantedPort } from '../../src/model/port.ts';
 import type { GuestControl } from '../../src/node/guest-control.ts';
 import type { GuestFacts } from '../../src/node/guest-facts.ts';
+import type { NodeFacts } from '../../src/node/doctor/facts.ts';
+import { examine } from '../../src/node/doctor/report.ts';
 import { GuestHooks } from '../../src/node/hooks/guest-hooks.ts';
 import { whyNotByUnit } from '../../src/node/ways.ts';
 import type { Cause, Link } from '../../src/ports/contracts.ts';
@@ -29,6 +31,7 @@ import { phaseDraft, plannedChange } from '../../src/ports/record.ts';
 import { parseGuestConfig } from '../../src/proxmox/guest-config.ts';
 import { guestDirectory } from './guest-directory.ts';
 import { openLedger } from './ledger-fixtures.ts';
+import { attached, healthyNode } from './node-facts.ts';
 import { foreign, ProxmoxHost } from './proxmox-host.ts';
 import { MemoryLedgerStore } from './memory-ledger-store.ts';
 import { nodeKeys, policyText, proofFileOf } from './signed-logs.ts';
@@ -120,6 +123,15 @@ function documentedGuests(): GuestDirectory {
   });
 }
 
+/** All is well; a guest has another hookscript than ours. */
+const documentedFacts: NodeFacts = {
+  ...healthyNode,
+  proxmox: {
+    ...healthyNode.proxmox,
+    hooks: [attached, { ...attached, vmid: 102 as Vmid, state: 'other', hookscript: 'local:snippets/gpu.pl' }],
+  },
+};
+
 /** No guest has a hookscript but 102, which has its own. Each command finds it so. */
 const documentedHooks: Environment['openHooks'] = () => {
   const proxmox = new ProxmoxHost();
@@ -150,6 +162,7 @@ async function runCommand(call: Environment['call'], args: readonly string[]): P
       unlist: () => Promise.resolve(0),
       acknowledge: () => Promise.resolve(0),
       openHooks: documentedHooks,
+      diagnose: () => Promise.resolve(examine(documentedFacts)),
       readLedger: () => {
         throw new Error('reading a file is for the real command');
       },

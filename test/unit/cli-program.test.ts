@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
-import type { Environment, HookChange, HookEntry, Hooks } from '../../src/cli/environment.ts';
+import type { Diagnosis, Environment, HookChange, HookEntry, Hooks } from '../../src/cli/environment.ts';
 import { run } from '../../src/cli/program.ts';
 import type { SwitchLog } from '../../src/ledger/switch-check.ts';
 import { AgentError, errorTable } from '../../src/model/errors.ts';
@@ -30,6 +30,7 @@ interface FakeEnvironment {
   readonly unicode?: boolean;
   readonly ledger?: Uint8Array;
   readonly hooks?: Hooks;
+  readonly diagnosis?: Diagnosis;
   readonly files?: Readonly<Record<string, Uint8Array | string>>;
   readonly switchLog?: SwitchLog;
 }
@@ -46,6 +47,7 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
     unicode = false,
     ledger,
     hooks,
+    diagnosis,
     files = {},
     switchLog,
   } = options;
@@ -84,6 +86,10 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
     openHooks(hookOptions) {
       calls.push(['openHooks', hookOptions]);
       return Promise.resolve(hooks ?? (() => assert.fail('the test has no hooks'))());
+    },
+    diagnose(doctorOptions) {
+      calls.push(['diagnose', doctorOptions]);
+      return diagnosis === undefined ? Promise.reject(new Error('nothing to see')) : Promise.resolve(diagnosis);
     },
     readLedger(path) {
       calls.push(['readLedger', path]);
@@ -802,5 +808,51 @@ describe('hook', () => {
       assert.equal((await type(line, { hooks })).exitCode, errorTable.InvalidArgument.exit, line);
     }
     assert.deepEqual(asked, []);
+  });
+});
+
+describe('doctor', () => {
+  const finding = (severity: 'error' | 'warning' | 'note') =>
+    ({ severity, message: `a ${severity}`, remedy: 'ovs-port-agent setup' }) as const;
+  const diagnosisOf = (...severities: ('error' | 'warning' | 'note')[]): Diagnosis => ({
+    errors: severities.filter((severity) => severity === 'error').length,
+    warnings: severities.filter((severity) => severity === 'warning').length,
+    notes: severities.filter((severity) => severity === 'note').length,
+    checks: [
+      { id: 'condone', looks_at: 'bridges', result: severities[0] ?? 'ok', findings: severities.map(finding) },
+      { id: 'api', looks_at: 'the token', result: 'skipped', findings: [] },
+    ],
+  });
+
+  it('says each finding with its remedy, and exits with 0, 1 or 2', async () => {
+    const { exitCode, out } = await type('doctor', { diagnosis: diagnosisOf('error', 'warning', 'note') });
+    assert.equal(exitCode, 2);
+    assert.deepEqual(out.split('\n'), [
+      'error: condone: a error',
+      '  remedy: ovs-port-agent setup',
+      'warning: condone: a warning',
+      '  remedy: ovs-port-agent setup',
+      'note: condone: a note',
+      '  remedy: ovs-port-agent setup',
+      '1 check: 1 error, 1 warning, 1 note',
+    ]);
+    assert.equal((await type('doctor', { diagnosis: diagnosisOf('warning') })).exitCode, 1);
+    assert.equal((await type('doctor', { diagnosis: diagnosisOf('note') })).exitCode, 0);
+    assert.equal((await type('doctor', { diagnosis: diagnosisOf() })).out, '1 check: 0 errors, 0 warnings, 0 notes');
+  });
+
+  it('says with --verbose what is all right, and gives programs everything', async () => {
+    const { out } = await type('doctor --verbose', { diagnosis: diagnosisOf() });
+    assert.match(out, /^ok: condone: bridges\nskipped: api: the token\n/);
+    const diagnosis = diagnosisOf('error');
+    const json = await type('doctor --output-format json --config /x.toml', { diagnosis });
+    assert.deepEqual([json.exitCode, JSON.parse(json.out)], [2, diagnosis]);
+    assert.deepEqual(json.calls, [['diagnose', { config: '/x.toml' }]]);
+  });
+
+  it('exits with 2 when it could not look', async () => {
+    const { exitCode, err } = await type('doctor');
+    assert.equal(exitCode, 2);
+    assert.match(err, /could not look at the node/);
   });
 });

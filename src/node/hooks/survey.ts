@@ -105,7 +105,7 @@ export async function surveyGuest(
   };
 }
 
-export async function readStorages({ files, pveDir }: HookHost): Promise<Storages> {
+export async function readStorages({ files, pveDir }: Pick<HookHost, 'files' | 'pveDir'>): Promise<Storages> {
   const text = (await files.read(`${pveDir}/storage.cfg`))?.text ?? '';
   const ids = parseSectionConfig(text).map(({ id }) => id);
   return { folders: parseFolderStorages(text), ids: new Set(['local', ...ids]) };

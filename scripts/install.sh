@@ -73,7 +73,7 @@ main() {
     # Up to here all is well, whatever becomes of the uplink.
     trap 'rm -rf "$work"' EXIT
     [ -z "$uplink" ] || move_uplink
-    say 'done; ovs-port-agent status says how it is'
+    finish
 }
 
 parse_arguments() {
@@ -265,6 +265,7 @@ preview() {
         fi
     done
     [ "$system" = 0 ] || say '  - enable and start the service'
+    say '  - then ovs-port-agent setup, which shows its own steps'
     if [ -n "$uplink" ]; then
         say "  - make $uplink a port of $bridge and move its addresses to it:"
         uplink_addresses | sed 's/^/      /'
@@ -451,6 +452,14 @@ await_confirmation() {
     done
     [ -e "$kept" ] || fail "nobody confirmed in $within s: $uplink has its addresses again; everything else is done"
     rm -f "$kept"
+}
+
+# What the package cannot do at its installation: condone lines of bridges that were there, the snippet where it may lie, what the
+# older tool left. It shows its own steps and asks; what it does is taken back by `ovs-port-agent setup --undo`.
+finish() {
+    if [ "$yes" = 1 ]; then set -- --yes; else set --; fi
+    ovs-port-agent setup "$@" || printf 'install.sh: the setup is not complete; ovs-port-agent doctor says what is missing\n' >&2
+    say 'done; ovs-port-agent doctor says how it is'
 }
 
 confirm_uplink() {

@@ -2,8 +2,11 @@
  * What an administrator's commands do on the node itself, in the command's own process and as root: with the service running,
  * stopped or absent. Part of the service's bundle, because it needs the same modules.
  */
+import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
 import { busName, objectPath } from './api/dbus/port-agent-interface.ts';
+import type { ManagedBlockPlan } from './interfaces/managed-block.ts';
 import type { BlockDraft } from './ledger/block.ts';
 import { verifyLedger } from './ledger/verify.ts';
 import { parseConfig } from './model/config.ts';
@@ -15,6 +18,13 @@ import type { ConfigFacts, LedgerFacts, NodeFacts, ServiceFacts, SwitchFacts } f
 import { examine } from './node/doctor/report.ts';
 import type { Report } from './node/doctor/report.ts';
 import { GuestHooks } from './node/hooks/guest-hooks.ts';
+import type { GuestHooksOptions } from './node/hooks/guest-hooks.ts';
+import { readStorages } from './node/hooks/survey.ts';
+import { Performer } from './node/setup/performer.ts';
+import { planSetup } from './node/setup/plan.ts';
+import type { Places, SetupRequest } from './node/setup/plan.ts';
+import { setUp, undoSetup } from './node/setup/setup.ts';
+import type { Dialogue } from './node/setup/setup.ts';
 import { OvsdbClient } from './ovsdb/client.ts';
 import { readConfigFile } from './platform/config-file.ts';
 import { BusConnection } from './platform/dbus/connection.ts';
@@ -22,13 +32,16 @@ import { systemBusAddress } from './platform/dbus/address.ts';
 import { GuestLocks } from './platform/guest-locks.ts';
 import { diskOf, modeOf } from './platform/host-facts.ts';
 import { hostFiles } from './platform/host-files.ts';
+import { InterfacesFile } from './platform/interfaces-file.ts';
 import { readLedgerFile } from './platform/ledger-file.ts';
 import { createLog } from './platform/log.ts';
 import { ovsdbRemotes, ovsdbTlsFiles } from './platform/ovsdb-socket.ts';
 import { hostPrograms } from './platform/programs.ts';
+import { setupFiles, setupJournal } from './platform/setup-files.ts';
 import { snippetFiles } from './platform/snippet-files.ts';
 import { systemTimers, wallClockMs } from './platform/timers.ts';
 import { ownerMark } from './ports/marks.ts';
+import type { FolderStorage } from './proxmox/storages.ts';
 import { proxmoxClient } from './wiring.ts';
 
 /** What the package has installed, and copies are made of. */
@@ -48,6 +61,70 @@ export async function openHooks({ config: path }: { readonly config: string | nu
 /** What `doctor` finds. Needs nothing to run, not even a configuration that is right. */
 export async function diagnose({ config: path }: { readonly config: string | null }): Promise<Report> {
   return examine(await observeNode(path));
+}
+
+export interface SetUpOptions {
+  readonly config: string | null;
+  readonly dryRun: boolean;
+  readonly undo: boolean;
+  readonly request: SetupRequest;
+  readonly dialogue: Dialogue;
+}
+
+/** Makes this node ready, or takes back what an earlier call did. Throws `AccessDenied` unless root asks. */
+export async function setUpNode({ config: path, dryRun, undo, request, dialogue }: SetUpOptions): Promise<void> {
+  if (process.getuid?.() !== 0) throw new AgentError('AccessDenied', 'setup changes the host: run it as root');
+  const { config } = await readConfigFile(path);
+  const options = {
+    performer: performerOf(config),
+    journal: setupJournal(config.state_dir),
+    dialogue,
+    record: (draft: Parameters<GuestHooksOptions['record']>[0]) => recordByService(config, draft),
+  };
+  if (undo) {
+    await undoSetup(options, dryRun);
+    return;
+  }
+  const facts = await observeNode(path);
+  const steps = planSetup(facts, request, await placesOf(config, path), await localWithoutSnippets(config));
+  await setUp(options, steps, dryRun);
+}
+
+function performerOf(config: Config): Performer {
+  return new Performer({
+    files: hostFiles,
+    writes: setupFiles,
+    snippets: snippetFiles(snippetSource),
+    programs: hostPrograms,
+    hooks: hooksOf(config),
+    pveDir: config.pve_dir,
+    async editInterfaces(edit) {
+      await mkdir(config.state_dir, { recursive: true, mode: 0o750 });
+      const plan = (text: string): ManagedBlockPlan => {
+        const edited = edit(text);
+        return { text: edited, changed: edited !== text, foreign: [], listed: [] };
+      };
+      await new InterfacesFile({ path: config.interfaces_path, stateDir: config.state_dir, plan }).update([]);
+    },
+  });
+}
+
+async function placesOf(config: Config, path: string | null): Promise<Places> {
+  const configFile = path ?? '/etc/ovs-port-agent/config.toml';
+  return {
+    configFile,
+    tokenFile: join(dirname(configFile), 'token'),
+    asideFolder: join(config.state_dir, 'older-tool'),
+    hasIfup: await hostFiles.exists('/usr/sbin/ifup'),
+  };
+}
+
+/** null when a storage of this node has room for snippets, or there is no Proxmox VE. */
+async function localWithoutSnippets({ pve_dir: pveDir }: Config): Promise<FolderStorage | null> {
+  if (!(await hostFiles.exists(pveDir))) return null;
+  const { folders } = await readStorages({ files: hostFiles, pveDir });
+  const local = folders.find(({ storage }) => storage === 'local');
+  return local?.allowsSnippets === false ? local : null;
 }
 
 async function observeNode(path: string | null): Promise<NodeFacts> {

@@ -73,7 +73,7 @@ import { TaskRunner } from './systemd1/task.ts';
 import { proxmoxClient } from './wiring.ts';
 
 // The command loads one bundle for all that it does not do itself.
-export { diagnose, openHooks } from './administration.ts';
+export { diagnose, openHooks, setUpNode } from './administration.ts';
 
 export interface ServeOptions {
   /** Configuration file; null: the default one, if it is there. */

@@ -1,5 +1,6 @@
 /** The command `ovs-port-agent`: hands the outside to the command line and exits with its code. */
 import { hostname } from 'node:os';
+import { createInterface } from 'node:readline/promises';
 import type * as Agent from './agent.ts';
 import { run } from './cli/program.ts';
 import type { Environment } from './cli/environment.ts';
@@ -74,6 +75,19 @@ const environment: Environment = {
     const { diagnose } = (await import(serviceBundle)) as typeof Agent;
     return diagnose(options);
   },
+  async setUp(options) {
+    const { setUpNode } = (await import(serviceBundle)) as typeof Agent;
+    return setUpNode(options);
+  },
+  async ask(question) {
+    const terminal = createInterface({ input: process.stdin, output: process.stderr });
+    try {
+      return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());
+    } finally {
+      terminal.close();
+    }
+  },
+  canAsk: process.stdin.isTTY,
   readLedger: readLedgerFile,
   readSwitchLog,
   async readFile(path, bytesMax) {

@@ -64,6 +64,18 @@ export interface Environment {
   openHooks(options: { config: string | null }): Promise<Hooks>;
   /** Looks at the whole node, whether the service runs or not. */
   diagnose(options: { config: string | null }): Promise<Diagnosis>;
+  /** Makes the node ready, or takes that back. Rejects with what kept it from that. */
+  setUp(options: {
+    config: string | null;
+    dryRun: boolean;
+    undo: boolean;
+    request: { bridges: readonly string[]; guests: readonly Vmid[] | 'all'; api: boolean };
+    dialogue: { say(line: string): void; confirm(question: string): Promise<boolean> };
+  }): Promise<void>;
+  /** A yes or no, from the terminal. */
+  ask(question: string): Promise<boolean>;
+  /** Standard input is a terminal. */
+  readonly canAsk: boolean;
   /** A ledger file as chunks, for verification without the service. */
   readLedger(path: string): AsyncIterable<Uint8Array>;
   /** The log of the switch's database; `parse` picks out the agent's comments. Rejects with `NotFound` or `Unavailable`. */

@@ -20,6 +20,8 @@ import * as ledgerFiles from './ledger-file-commands.ts';
 import { outputFormats } from './output.ts';
 import type { OutputFormat, OutputOptions } from './output.ts';
 import { runLs, runUsage, runVerb } from './resource-commands.ts';
+import { runSetup } from './setup-command.ts';
+import type { SetupFlags } from './setup-command.ts';
 
 interface FormatFlags {
   outputFormat: OutputFormat;
@@ -109,6 +111,20 @@ export function buildProgram(env: Environment, finish: (code: number) => void): 
         'could not look at the node',
       ),
     );
+  add('setup', 'Makes this node ready: says every step, asks, does it. What it did can be taken back.', [
+    'setup --dry-run',
+    'setup --bridge ovsbr0 --attach 100 101',
+    'setup --yes --attach all',
+    'setup --undo',
+  ])
+    .option('--yes', 'do not ask')
+    .option('--dry-run', 'only say what would be done')
+    .option('--undo', 'take back what setup did, the newest first')
+    .option('--bridge <name...>', 'make these bridges where they are missing, or have no stanza')
+    .option('--attach <vmid...>', 'give these guests our hookscript; all: all but templates')
+    .option('--api', "make a user, role and token of Proxmox VE's API, and name them in the configuration")
+    .option('--config <file>', 'configuration file')
+    .action((flags: SetupFlags) => done(runSetup(env, flags)));
   withFormat(
     add('query-state [plugin]', 'Observed state as a document; "network" means net.', [
       'query-state',

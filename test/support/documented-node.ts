@@ -163,6 +163,12 @@ async function runCommand(call: Environment['call'], args: readonly string[]): P
       acknowledge: () => Promise.resolve(0),
       openHooks: documentedHooks,
       diagnose: () => Promise.resolve(examine(documentedFacts)),
+      setUp: ({ dialogue }) => {
+        dialogue.say('nothing to do');
+        return Promise.resolve();
+      },
+      ask: () => Promise.resolve(false),
+      canAsk: true,
       readLedger: () => {
         throw new Error('reading a file is for the real command');
       },

@@ -31,6 +31,9 @@ interface FakeEnvironment {
   readonly ledger?: Uint8Array;
   readonly hooks?: Hooks;
   readonly diagnosis?: Diagnosis;
+  readonly canAsk?: boolean;
+  /** To what the command asks. */
+  readonly answer?: boolean;
   readonly files?: Readonly<Record<string, Uint8Array | string>>;
   readonly switchLog?: SwitchLog;
 }
@@ -48,6 +51,8 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
     ledger,
     hooks,
     diagnosis,
+    canAsk = true,
+    answer = true,
     files = {},
     switchLog,
   } = options;
@@ -91,6 +96,16 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
       calls.push(['diagnose', doctorOptions]);
       return diagnosis === undefined ? Promise.reject(new Error('nothing to see')) : Promise.resolve(diagnosis);
     },
+    async setUp({ dialogue, ...setUpOptions }) {
+      calls.push(['setUp', setUpOptions]);
+      dialogue.say('a step');
+      if (!(await dialogue.confirm('Do all this?'))) throw new AgentError('Conflict', 'nothing was done');
+    },
+    ask(question) {
+      calls.push(['ask', question]);
+      return Promise.resolve(answer);
+    },
+    canAsk,
     readLedger(path) {
       calls.push(['readLedger', path]);
       const bytes = path in files ? Buffer.from(files[path]!) : ledger;
@@ -854,5 +869,44 @@ describe('doctor', () => {
     const { exitCode, err } = await type('doctor');
     assert.equal(exitCode, 2);
     assert.match(err, /could not look at the node/);
+  });
+});
+
+describe('setup', () => {
+  const request = { bridges: [], guests: [], api: false };
+  const asked = { config: null, dryRun: false, undo: false };
+
+  it('asks at a terminal, and does nothing without a yes', async () => {
+    const yes = await type('setup');
+    assert.deepEqual([yes.exitCode, yes.out], [0, 'a step']);
+    assert.deepEqual(yes.calls, [
+      ['setUp', { ...asked, request }],
+      ['ask', 'Do all this?'],
+    ]);
+    assert.equal((await type('setup', { answer: false })).exitCode, errorTable.Conflict.exit);
+  });
+
+  it('does not ask with --yes, and refuses to guess where it cannot ask', async () => {
+    assert.deepEqual((await type('setup --yes', { canAsk: false })).calls, [['setUp', { ...asked, request }]]);
+    const { exitCode, calls } = await type('setup', { canAsk: false });
+    assert.deepEqual([exitCode, calls], [errorTable.InvalidArgument.exit, []]);
+  });
+
+  it('hands over what it shall make', async () => {
+    const { calls } = await type('setup --yes --bridge ovsbr0 ovsbr1 --attach 100 101 --api');
+    const all = { bridges: ['ovsbr0', 'ovsbr1'], guests: [100, 101], api: true };
+    assert.deepEqual(calls, [['setUp', { ...asked, request: all }]]);
+    const { calls: others } = await type('setup --yes --attach all --undo');
+    assert.deepEqual(others, []);
+    assert.deepEqual((await type('setup --yes --attach all')).calls, [
+      ['setUp', { ...asked, request: { ...request, guests: 'all' } }],
+    ]);
+  });
+
+  it('refuses names that are none', async () => {
+    for (const line of ['--bridge a/b', '--bridge ../x', '--attach 99', '--attach all 100', '--attach 100;id']) {
+      const { exitCode, calls } = await type(`setup --yes ${line}`);
+      assert.deepEqual([exitCode, calls], [errorTable.InvalidArgument.exit, []], line);
+    }
   });
 });

@@ -6,7 +6,7 @@ import type { Check, Finding } from './check.ts';
 import type { ApiFacts } from './facts.ts';
 
 /** What the service asks the API for: guests of the cluster, and to start and end them. */
-const neededPrivileges: readonly string[] = ['VM.Audit', 'VM.PowerMgmt'];
+export const neededPrivileges: readonly string[] = ['VM.Audit', 'VM.PowerMgmt'];
 /** Vmids in one sentence; the rest is counted. */
 const namedMax = 10;
 

@@ -322,7 +322,7 @@ export class GuestHooks {
 }
 
 /** The command that Proxmox VE's own storage configuration is changed with. */
-function allowSnippetsCommand({
+export function allowSnippetsCommand({
   storage,
   content,
 }: {
@@ -334,7 +334,7 @@ function allowSnippetsCommand({
 }
 
 /** As a person would type it. */
-function describeCommand([file, ...args]: readonly [string, ...string[]]): string {
+export function describeCommand([file, ...args]: readonly [string, ...string[]]): string {
   return [file.slice(file.lastIndexOf('/') + 1), ...args].join(' ');
 }
 
@@ -374,7 +374,7 @@ function readVolumes(output: string): string[] | null {
   }
 }
 
-function lastWords({
+export function lastWords({
   exitStatus,
   output,
   complaint,

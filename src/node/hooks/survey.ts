@@ -123,7 +123,7 @@ export function pathOf(volume: HookVolume, storages: Storages): string | null {
 }
 
 /** Whether any guest of the cluster, or a snapshot of one, names the volume. */
-export async function isNamed({ files, pveDir }: HookHost, volume: string): Promise<boolean> {
+export async function isNamed({ files, pveDir }: Pick<HookHost, 'files' | 'pveDir'>, volume: string): Promise<boolean> {
   const nodes = (await files.list(`${pveDir}/nodes`)).map((node) => `${pveDir}/nodes/${node}`);
   for (const folder of [pveDir, ...nodes].flatMap((base) => [`${base}/lxc`, `${base}/qemu-server`])) {
     for (const name of await files.list(folder)) {

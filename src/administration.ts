@@ -7,18 +7,17 @@ import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { busName, objectPath } from './api/dbus/port-agent-interface.ts';
 import type { ManagedBlockPlan } from './interfaces/managed-block.ts';
-import type { BlockDraft } from './ledger/block.ts';
 import { verifyLedger } from './ledger/verify.ts';
 import { parseConfig } from './model/config.ts';
 import type { Config } from './model/config.ts';
 import { AgentError, toAgentError } from './model/errors.ts';
+import type { ChangeDraft, Recorded } from './node/contracts.ts';
 import { observe } from './node/doctor/observe.ts';
 import type { Observer } from './node/doctor/observe.ts';
 import type { ConfigFacts, LedgerFacts, NodeFacts, ServiceFacts, SwitchFacts } from './node/doctor/facts.ts';
 import { examine } from './node/doctor/report.ts';
 import type { Report } from './node/doctor/report.ts';
 import { GuestHooks } from './node/hooks/guest-hooks.ts';
-import type { GuestHooksOptions } from './node/hooks/guest-hooks.ts';
 import { readStorages } from './node/hooks/survey.ts';
 import { Performer } from './node/setup/performer.ts';
 import { planSetup } from './node/setup/plan.ts';
@@ -40,6 +39,7 @@ import { hostPrograms } from './platform/programs.ts';
 import { setupFiles, setupJournal } from './platform/setup-files.ts';
 import { snippetFiles } from './platform/snippet-files.ts';
 import { systemTimers, wallClockMs } from './platform/timers.ts';
+import type { Journal } from './ports/contracts.ts';
 import { ownerMark } from './ports/marks.ts';
 import type { FolderStorage } from './proxmox/storages.ts';
 import { proxmoxClient } from './wiring.ts';
@@ -79,7 +79,7 @@ export async function setUpNode({ config: path, dryRun, undo, request, dialogue 
     performer: performerOf(config),
     journal: setupJournal(config.state_dir),
     dialogue,
-    record: (draft: Parameters<GuestHooksOptions['record']>[0]) => recordByService(config, draft),
+    recorded: recordedByService(config),
   };
   if (undo) {
     await undoSetup(options, dryRun);
@@ -104,7 +104,10 @@ function performerOf(config: Config): Performer {
         const edited = edit(text);
         return { text: edited, changed: edited !== text, foreign: [], listed: [] };
       };
-      await new InterfacesFile({ path: config.interfaces_path, stateDir: config.state_dir, plan }).update([]);
+      // The step that edits has its block already.
+      const journal: Pick<Journal, 'change'> = { change: (_changes, action) => action([]) };
+      const file = new InterfacesFile({ path: config.interfaces_path, stateDir: config.state_dir, plan });
+      await file.update([], journal, { cause: 'setup', user: 'root', uid: 0 });
     },
   });
 }
@@ -174,7 +177,7 @@ function hooksOf(config: Config): GuestHooks {
     locks: new GuestLocks(config.lock_dir),
     pveDir: config.pve_dir,
     node: nodeName(),
-    record: (draft) => recordByService(config, draft),
+    recorded: recordedByService(config),
   });
 }
 
@@ -323,16 +326,30 @@ function callService(connection: BusConnection, member: string, body: readonly s
   );
 }
 
-/** One block by the running service. Without it there is none: this process must not write beside it. Never rejects. */
-async function recordByService(
-  config: Config,
-  { category, action, data }: Pick<BlockDraft, 'category' | 'action' | 'data'>,
-): Promise<void> {
-  try {
-    await onBus(config, (connection) =>
-      callService(connection, 'add_blockchain_data', [category, action, JSON.stringify(data)]),
-    );
-  } catch (error) {
-    createLog('info')('warning', `done, but the ledger has no block of it: ${toAgentError(error).message}`);
-  }
+/**
+ * By the running service, as said from outside: a block before the change, and another when it failed. Without the service
+ * there is none, because this process must not write beside it; that is said, and the change is made all the same.
+ */
+function recordedByService(config: Config): Recorded {
+  const record = async ({ category, action, data }: ChangeDraft): Promise<void> => {
+    try {
+      const body = [category, action, JSON.stringify(data)];
+      await onBus(config, (connection) => callService(connection, 'add_blockchain_data', body));
+    } catch (error) {
+      createLog('info')('warning', `the ledger has no block of this: ${toAgentError(error).message}`);
+    }
+  };
+  return async (draft, action) => {
+    await record(draft);
+    try {
+      return await action();
+    } catch (error) {
+      await record({
+        ...draft,
+        action: 'failed',
+        data: { ...draft.data, of: draft.action, reason: toAgentError(error).message },
+      });
+      throw error;
+    }
+  };
 }

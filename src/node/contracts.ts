@@ -1,4 +1,5 @@
 /** What the control of guests asks of the outside. `agent.ts` hands it in. */
+import type { BlockDraft } from '../ledger/block.ts';
 import type { AgentError } from '../model/errors.ts';
 import type { GuestKind } from '../model/guest.ts';
 import type { Vmid } from '../model/names.ts';
@@ -47,6 +48,12 @@ export interface SnippetFiles {
   put(path: string): Promise<void>;
   remove(path: string): Promise<void>;
 }
+
+/** What a change of the host is written down as, before it is made. */
+export type ChangeDraft = Pick<BlockDraft, 'category' | 'action' | 'data'>;
+
+/** Runs `action` once the ledger has the block; also without one when nobody can write it. */
+export type Recorded = <T>(draft: ChangeDraft, action: () => Promise<T>) => Promise<T>;
 
 /** Programs of this host, run to their end. */
 export interface Programs {

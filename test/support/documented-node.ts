@@ -146,7 +146,7 @@ const documentedHooks: Environment['openHooks'] = () => {
     locks: { isLocked: () => Promise.resolve(false) },
     pveDir: '/etc/pve',
     node: host,
-    record: () => Promise.resolve(),
+    recorded: (_draft, change) => change(),
   });
   return Promise.resolve(hooks);
 };

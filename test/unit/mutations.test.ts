@@ -15,6 +15,8 @@ const edges = new Set([
   ...of('platform/interfaces-file.ts', 'InterfacesFile', '#writePending', '#writeCurrent'),
   ...of('systemd1/systemd.ts', 'Systemd', 'startUnit', 'stopUnit', 'restartUnit', 'killUnit', 'runJob'),
   ...of('node/contracts.ts', 'GuestApi', 'control'),
+  ...of('node/contracts.ts', 'SnippetFiles', 'put', 'remove'),
+  ...of('node/setup/performer.ts', 'SetupFiles', 'write', 'remove', 'move'),
 ]);
 /** Of the Proxmox API, whose types are made up from its description. */
 const edgeMembers = new Set(['$post', '$put', '$delete']);
@@ -31,11 +33,20 @@ const wrappers = [
   ...of('ports/devices.ts', 'Devices', '#change'),
   ...of('node/guest-control.ts', 'GuestControl', '#recorded'),
 ];
+/** What an administrator's command asks the running service to write down. */
+const byService = [
+  ...of('node/hooks/guest-hooks.ts', 'GuestHooksOptions', 'recorded'),
+  ...of('node/setup/setup.ts', 'SetupOptions', 'recorded'),
+];
 const rules = {
   edges,
   edgeMembers,
-  recorders: new Set([...ledgers, ...wrappers]),
-  roots: ['serve', 'unlist', 'acknowledge'].map((name) => `src/agent.ts ${name}`),
+  recorders: new Set([...ledgers, ...wrappers, ...byService]),
+  roots: [
+    ...['serve', 'unlist', 'acknowledge'].map((name) => `src/agent.ts ${name}`),
+    'src/administration.ts setUpNode',
+    ...of('node/hooks/guest-hooks.ts', 'GuestHooks', 'attach', 'detach'),
+  ],
 };
 
 /**
@@ -43,12 +54,14 @@ const rules = {
  * together with the edge that it is, or with the reason why it is no change of the world.
  */
 const doors: Readonly<Record<string, readonly [imports: string, why: string]>> = {
+  'src/administration.ts': ['mkdir', 'folders of its own state'],
   'src/agent.ts': ['mkdir', 'folders of its own state'],
   'src/platform/bindings-file.ts': ['replaceFile', 'its own state: the port has a block'],
   'src/platform/bounded-file.ts': ['open', 'reads'],
   'src/platform/container-names.ts': ['execa', 'a command of the configuration that prints a name'],
   'src/platform/durable-file.ts': ['open,rename,unlink', 'what the others replace files with'],
   'src/platform/flock.ts': ['execa,open', 'locks'],
+  'src/platform/host-facts.ts': ['access,statfs', 'reads'],
   'src/platform/host-files.ts': ['open', 'reads'],
   'src/platform/interfaces-file.ts': ['replaceFile,unlink', 'edge'],
   'src/platform/ledger-evidence.ts': ['mkdir,open,rename', 'the ledger itself; `acknowledge` follows in the new one'],
@@ -56,8 +69,9 @@ const doors: Readonly<Record<string, readonly [imports: string, why: string]>> =
   'src/platform/ledger-key-file.ts': ['replaceFile', 'the ledger itself'],
   'src/platform/ledger-tree-files.ts': ['mkdir,replaceFile,rm', 'the ledger itself'],
   'src/platform/links.ts': ['execa', 'edge'],
-  'src/platform/programs.ts': ['execa', 'tools of Proxmox VE for `hook attach`, which root runs without the service'],
-  'src/platform/snippet-files.ts': ['chmod,lstat,mkdir,rename,replaceFile,unlink', 'its own snippet, for the same'],
+  'src/platform/programs.ts': ['execa', 'what a recorded step runs, and programs that print'],
+  'src/platform/setup-files.ts': ['chmod,link,mkdir,replaceFile,unlink', 'edge; and its own journal'],
+  'src/platform/snippet-files.ts': ['chmod,lstat,mkdir,rename,replaceFile,unlink', 'edge'],
   'src/platform/spool.ts': ['rename,unlink', 'its own state: each event becomes a block'],
   'src/platform/switch-log.ts': ['open', 'reads'],
   'src/platform/task-outputs.ts': ['mkdir,open,rm', 'its own state: what a tool prints, while it runs'],

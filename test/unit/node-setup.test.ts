@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { AgentError } from '../../src/model/errors.ts';
 import { parseVmid } from '../../src/model/names.ts';
+import type { ChangeDraft } from '../../src/node/contracts.ts';
 import type { NodeFacts } from '../../src/node/doctor/facts.ts';
 import { shippedFiles } from '../../src/node/doctor/shipped.ts';
 import { GuestHooks } from '../../src/node/hooks/guest-hooks.ts';
@@ -46,7 +47,7 @@ class World extends ProxmoxHost {
     locks: { isLocked: () => Promise.resolve(false) },
     pveDir: '/etc/pve',
     node: 'pve1',
-    record: () => Promise.resolve(),
+    recorded: (_draft, change) => change(),
   });
 
   constructor() {
@@ -118,9 +119,9 @@ class World extends ProxmoxHost {
       say: (line: string) => this.said.push(line),
       confirm: () => Promise.resolve(this.answer),
     },
-    record: ({ action, data }: { action: string; data: Readonly<Record<string, unknown>> }) => {
+    recorded: <T>({ action, data }: ChangeDraft, change: () => Promise<T>): Promise<T> => {
       this.recorded.push([action, data['step']]);
-      return Promise.resolve();
+      return change();
     },
   };
 

@@ -8,12 +8,11 @@
  *
  * A crash after 1 leaves a file that does nothing, after 2 the guest with what was asked for.
  */
-import type { BlockDraft } from '../../ledger/block.ts';
 import { AgentError } from '../../model/errors.ts';
 import { guestLabel } from '../../model/guest.ts';
 import type { Vmid } from '../../model/names.ts';
 import type { GuestLocks } from '../../ports/contracts.ts';
-import type { Programs, SnippetFiles } from '../contracts.ts';
+import type { ChangeDraft, Programs, Recorded, SnippetFiles } from '../contracts.ts';
 import { isNamed, listGuestFiles, pathOf, readMembers, readStorages, requireProxmox, surveyGuest } from './survey.ts';
 import type { GuestHook, HookHost, Storages } from './survey.ts';
 import { chaining, ownHook, parseHookVolume, renderHookVolume, snippetName } from './volume.ts';
@@ -25,8 +24,7 @@ export interface GuestHooksOptions extends Omit<HookHost, 'snippets'> {
   readonly locks: GuestLocks;
   /** Name of this node. */
   readonly node: string;
-  /** Called when the guest has the new hookscript. Never rejects. */
-  readonly record: (draft: Pick<BlockDraft, 'category' | 'action' | 'data'>) => Promise<void>;
+  readonly recorded: Recorded;
 }
 
 export interface HookRequest {
@@ -99,16 +97,19 @@ export class GuestHooks {
     const path = this.#pathOf(wanted, storages);
     const to = renderHookVolume(wanted);
     const steps: string[] = [];
-    if (await this.#isToBePut(path)) steps.push(`put the snippet to ${path}`);
+    const isToBePut = await this.#isToBePut(path);
+    if (isToBePut) steps.push(`put the snippet to ${path}`);
     const changed = guest.hookscript !== to;
     if (changed) {
       await this.#refuseWhereMissing(guest, wanted, storages, request.signal);
       steps.push(describeCommand(setCommand(guest, to)));
     }
-    if (!request.dryRun) {
+    if (!request.dryRun && steps.length > 0) {
       if (changed) await this.#refuseLocked(guest);
-      if (await this.#isToBePut(path)) await this.#options.snippets.put(path);
-      if (changed) await this.#set(guest, to, storages, request.signal);
+      await this.#options.recorded(draftOf('attach-hook', guest, to, steps), async () => {
+        if (isToBePut) await this.#options.snippets.put(path);
+        if (changed) await this.#set(guest, to, storages, request.signal);
+      });
     }
     return { vmid, guest: guestLabel(guest), changed, from: guest.hookscript, to, steps };
   }
@@ -133,8 +134,10 @@ export class GuestHooks {
     const steps = [describeCommand(setCommand(guest, to))];
     if (!request.dryRun) {
       await this.#refuseLocked(guest);
-      await this.#set(guest, to, storages, request.signal);
-      if (own.chained !== null) await this.#removeUnnamed(own, storages);
+      await this.#options.recorded(draftOf('detach-hook', guest, to, steps), async () => {
+        await this.#set(guest, to, storages, request.signal);
+        if (own.chained !== null) await this.#removeUnnamed(own, storages);
+      });
     }
     return { ...base, changed: true, to, steps };
   }
@@ -298,19 +301,13 @@ export class GuestHooks {
   }
 
   async #set(guest: GuestHook, to: string | null, storages: Storages, signal: AbortSignal | undefined): Promise<void> {
-    const { programs, record } = this.#options;
     const command = setCommand(guest, to);
-    const result = await programs.run(command, { deadlineMs: setDeadlineMs, signal });
+    const result = await this.#options.programs.run(command, { deadlineMs: setDeadlineMs, signal });
     const now = await surveyGuest(this.#options, storages, guest);
     if (result.exitStatus !== 0 || now?.hookscript !== to) {
       const why = result.exitStatus === 0 ? 'it ended well, but the configuration says otherwise' : lastWords(result);
       throw new AgentError('NotApplied', `\`${describeCommand(command)}\`: ${why}`);
     }
-    await record({
-      category: 'guest',
-      action: ownHook(to) === null ? 'detach-hook' : 'attach-hook',
-      data: { vmid: guest.vmid, from: guest.hookscript, to },
-    });
   }
 
   /** Another guest may be called through it, here or on another node; a snapshot may bring it back. */
@@ -319,6 +316,15 @@ export class GuestHooks {
     if (await isNamed(this.#options, renderHookVolume(own))) return;
     if ((await this.#options.snippets.look(path))?.isOurs === true) await this.#options.snippets.remove(path);
   }
+}
+
+function draftOf(
+  action: string,
+  { vmid, hookscript }: GuestHook,
+  to: string | null,
+  steps: readonly string[],
+): ChangeDraft {
+  return { category: 'guest', action, data: { vmid, from: hookscript, to, steps } };
 }
 
 /** The command that Proxmox VE's own storage configuration is changed with. */

@@ -106,7 +106,7 @@ export class Performer {
 
   /** Answers why something was left as it is; null when the step was taken back. */
   async undo(step: Step): Promise<string | null> {
-    const { editInterfaces, snippets, hooks, programs, writes, files } = this.#options;
+    const { snippets, hooks, programs, writes, files } = this.#options;
     switch (step.kind) {
       case 'move-aside':
         if (!(await files.exists(step.to))) return `${step.to} is not there`;
@@ -172,13 +172,13 @@ export class Performer {
   }
 
   async #undoCondone({ bridge, before, path }: Step & { readonly kind: 'condone' }): Promise<string | null> {
-    let isThere = false;
+    const seen = { isThere: false };
     await this.#options.editInterfaces((text) => {
       const edited = removeCondone(text, bridge, before);
-      isThere ||= edited !== text;
+      seen.isThere ||= edited !== text;
       return edited;
     });
-    return isThere ? null : `${path} does not have the line any more, or not as it was written`;
+    return seen.isThere ? null : `${path} does not have the line any more, or not as it was written`;
   }
 
   async #undoBridge(step: Step & { readonly kind: 'bridge' }): Promise<string | null> {

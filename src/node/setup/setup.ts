@@ -2,8 +2,8 @@
  * `setup` from its first word to its last: says every step, asks, says each again and does it, and writes down what `--undo`
  * needs. A step is in the journal before it is begun, so that a crash leaves nothing that could not be taken back.
  */
-import type { BlockDraft } from '../../ledger/block.ts';
 import { AgentError, toAgentError } from '../../model/errors.ts';
+import type { ChangeDraft, Recorded } from '../contracts.ts';
 import { showChange } from './change.ts';
 import type { Performer } from './performer.ts';
 import { describeStep, describeUndo } from './step.ts';
@@ -25,13 +25,12 @@ export interface SetupOptions {
   readonly performer: Performer;
   readonly journal: SetupJournal;
   readonly dialogue: Dialogue;
-  /** Called after each step. Never rejects. */
-  readonly record: (draft: Pick<BlockDraft, 'category' | 'action' | 'data'>) => Promise<void>;
+  readonly recorded: Recorded;
 }
 
 /** Throws `Conflict` when nobody wanted it, or the first step's own error; what was done before stays, and is in the journal. */
 export async function setUp(options: SetupOptions, steps: readonly Step[], isDryRun: boolean): Promise<void> {
-  const { performer, journal, dialogue, record } = options;
+  const { performer, journal, dialogue } = options;
   if (steps.length === 0) {
     dialogue.say('nothing to do');
     return;
@@ -50,15 +49,18 @@ export async function setUp(options: SetupOptions, steps: readonly Step[], isDry
     dialogue.say(describeStep(step));
     done.push(step);
     await journal.write(done);
-    await perform(() => performer.perform(step), describeStep(step));
-    await record({ category: 'settings', action: 'setup', data: { step: describeStep(step) } });
+    try {
+      await options.recorded(draftOf('setup', describeStep(step)), () => performer.perform(step));
+    } catch (error) {
+      throw stepError(describeStep(step), error);
+    }
   }
   dialogue.say('done; `ovs-port-agent setup --undo` takes it back, `ovs-port-agent doctor` says how it is');
 }
 
 /** Takes back what is in the journal, the newest first. What cannot be is said, and the rest goes on. */
 export async function undoSetup(options: SetupOptions, isDryRun: boolean): Promise<void> {
-  const { performer, journal, dialogue, record } = options;
+  const { performer, journal, dialogue } = options;
   const left = [...(await journal.read())];
   if (left.length === 0) {
     dialogue.say('nothing to take back');
@@ -73,9 +75,9 @@ export async function undoSetup(options: SetupOptions, isDryRun: boolean): Promi
   for (let step = left.pop(); step !== undefined; step = left.pop()) {
     dialogue.say(describeUndo(step));
     try {
-      const why = await performer.undo(step);
+      const begun = step;
+      const why = await options.recorded(draftOf('setup-undo', describeUndo(step)), () => performer.undo(begun));
       if (why !== null) dialogue.say(`  left as it is: ${why}`);
-      await record({ category: 'settings', action: 'setup-undo', data: { step: describeUndo(step), left: why } });
     } catch (error) {
       failure ??= toAgentError(error);
       dialogue.say(`  failed: ${toAgentError(error).message}`);
@@ -96,15 +98,15 @@ async function ask(dialogue: Dialogue): Promise<void> {
   if (!(await dialogue.confirm('Do all this?'))) throw new AgentError('Conflict', 'nothing was done');
 }
 
-async function perform(action: () => Promise<void>, what: string): Promise<void> {
-  try {
-    await action();
-  } catch (thrown) {
-    const error = toAgentError(thrown);
-    throw new AgentError(
-      error.code,
-      `could not ${what}: ${error.message}. What was done before stays; \`ovs-port-agent setup --undo\` takes it back`,
-      { cause: error },
-    );
-  }
+function draftOf(action: string, step: string): ChangeDraft {
+  return { category: 'settings', action, data: { step } };
+}
+
+function stepError(what: string, thrown: unknown): AgentError {
+  const error = toAgentError(thrown);
+  return new AgentError(
+    error.code,
+    `could not ${what}: ${error.message}. What was done before stays; \`ovs-port-agent setup --undo\` takes it back`,
+    { cause: error },
+  );
 }

@@ -42,10 +42,8 @@ import { systemTimers, wallClockMs } from './platform/timers.ts';
 import type { Journal } from './ports/contracts.ts';
 import { ownerMark } from './ports/marks.ts';
 import type { FolderStorage } from './proxmox/storages.ts';
-import { proxmoxClient } from './wiring.ts';
+import { proxmoxClient, snippetSource } from './wiring.ts';
 
-/** What the package has installed, and copies are made of. */
-const snippetSource = '/usr/lib/ovs-port-agent/snippet';
 const busDeadlineMs = 5_000;
 /** Verifying a long ledger takes its time. */
 const serviceDeadlineMs = 25_000;

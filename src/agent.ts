@@ -26,9 +26,13 @@ import type { Config } from './model/config.ts';
 import { parsePhase } from './model/lifecycle.ts';
 import { parseGuestUnit } from './model/guest.ts';
 import { parseVmid } from './model/names.ts';
+import type { Recorded } from './node/contracts.ts';
 import { guestApi } from './node/guest-api.ts';
 import { GuestControl } from './node/guest-control.ts';
 import { GuestDirectory } from './node/guest-directory.ts';
+import { AutoAttach } from './node/hooks/auto-attach.ts';
+import { GuestHooks } from './node/hooks/guest-hooks.ts';
+import { taskPrograms } from './node/task-programs.ts';
 import { OvsdbClient } from './ovsdb/client.ts';
 import { BindingsFile } from './platform/bindings-file.ts';
 import { ClusterFiles } from './platform/cluster-files.ts';
@@ -56,6 +60,7 @@ import type { Log } from './platform/log.ts';
 import { ovsdbRemotes, ovsdbTlsFiles } from './platform/ovsdb-socket.ts';
 import { describeProcess } from './platform/process-name.ts';
 import { readRunFacts } from './platform/run-facts.ts';
+import { snippetFiles } from './platform/snippet-files.ts';
 import { drainSpool } from './platform/spool.ts';
 import { TaskOutputFiles } from './platform/task-outputs.ts';
 import { systemTimers, wallClockMs } from './platform/timers.ts';
@@ -70,7 +75,7 @@ import type { ProxmoxClient } from './proxmox/api-client.ts';
 import { clusterCodec } from './proxmox/cluster-codec.ts';
 import { Systemd } from './systemd1/systemd.ts';
 import { TaskRunner } from './systemd1/task.ts';
-import { proxmoxClient } from './wiring.ts';
+import { proxmoxClient, snippetSource } from './wiring.ts';
 
 // The command loads one bundle for all that it does not do itself.
 export { diagnose, openHooks, setUpNode } from './administration.ts';
@@ -90,6 +95,7 @@ const busDeadlineMs = 10_000;
 /** From a signal to the end of the process. systemd would wait 90 s. */
 const stopDeadlineMs = 5000;
 const spoolIntervalMs = 60_000;
+const newGuestsIntervalMs = 5_000;
 /** Where systemd writes what transient units print. */
 const tasksFolder = '/run/ovs-port-agent/tasks';
 
@@ -550,10 +556,13 @@ async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, f
   });
   const systemd = new Systemd({ bus, clock: systemTimers, onState: systemdStateLog(log) });
   if (config.sources.units) hearUnits(systemd, parts.engine, log);
+  const tasks = new TaskRunner(systemd, new TaskOutputFiles(tasksFolder), systemTimers);
+  const attaching = config.auto_attach ? attachToNewGuests(context, recorder, tasks) : null;
   const service: Service = {
     ...parts,
+    notices: () => [...parts.notices(), ...(attaching?.problems() ?? [])],
     processOf: (sender) => bus.senderPid(sender).then(describeProcess, () => null),
-    guests: wireGuestControl(context, parts, recorder, systemd, face),
+    guests: wireGuestControl(context, parts, recorder, tasks, systemd, face),
   };
   const refusals = new RefusalRecord(authoriseByUid(process.getuid?.() ?? 0), {
     append: (draft) => recorder.append(draft),
@@ -587,6 +596,7 @@ function wireGuestControl(
   { config, node, proxmox }: Context,
   { engine }: OffBus,
   recorder: Recorder,
+  tasks: TaskRunner,
   systemd: Systemd,
   face: Face,
 ): GuestControl {
@@ -594,7 +604,7 @@ function wireGuestControl(
     files: hostFiles,
     paths: { pveDir: config.pve_dir, lxcDir: config.lxc_dir },
     units: systemd,
-    tasks: new TaskRunner(systemd, new TaskOutputFiles(tasksFolder), systemTimers),
+    tasks,
     api: proxmox === null ? null : guestApi(proxmox, systemTimers),
     locks: new GuestLocks(config.lock_dir),
     ports: engine,
@@ -603,6 +613,40 @@ function wireGuestControl(
     node,
     onProgress: (vmid, line) => face.emitter?.signal('GuestProgress', [vmid, line]),
   });
+}
+
+/** `pct` and `qm` run outside of the service's sandbox, so that they can write. */
+function attachToNewGuests(
+  { config, node, stopSignal, troubles, closers }: Context,
+  recorder: Recorder,
+  tasks: TaskRunner,
+): AutoAttach {
+  const snippets = snippetFiles(snippetSource);
+  const host = { files: hostFiles, snippets, pveDir: config.pve_dir };
+  const metadata = { ...ownCause('auto_attach'), host: node, plugin: 'node' };
+  const recorded: Recorded = (draft, action) => recorder.writeAheadAll([{ ...draft, metadata }], () => action());
+  const hooks = new GuestHooks({
+    ...host,
+    snippets,
+    programs: taskPrograms({ tasks, recorded, prefix: 'ovs-port-agent-attach' }),
+    locks: new GuestLocks(config.lock_dir),
+    node,
+    recorded,
+  });
+  const file = new BindingsFile(join(config.state_dir, 'auto-attach.json'));
+  const known = { load: () => file.load(), save: (vmids: readonly number[]) => file.save(vmids) };
+  const attaching = new AutoAttach({ host, hooks, known, signal: stopSignal });
+  const look = (): void => {
+    attaching.look().catch((error: unknown) => {
+      troubles.write(`auto_attach: ${toAgentError(error).message}`);
+    });
+  };
+  look();
+  const timer = setInterval(look, newGuestsIntervalMs);
+  closers.push(() => {
+    clearInterval(timer);
+  });
+  return attaching;
 }
 
 /** Changes of guests' units wake the reconciler. Nothing waits for it: without systemd the other events remain. */

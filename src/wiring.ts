@@ -4,6 +4,9 @@ import type { Config } from './model/config.ts';
 import { ProxmoxHttp } from './platform/proxmox-http.ts';
 import { ProxmoxClient } from './proxmox/api-client.ts';
 
+/** What the package has installed, and copies are made of. */
+export const snippetSource = '/usr/lib/ovs-port-agent/snippet';
+
 /** null without a section `[proxmox]`. Nothing is sent before somebody asks for something. */
 export function proxmoxClient({ proxmox, pve_dir }: Config, closers: (() => unknown)[]): ProxmoxClient | null {
   if (proxmox === undefined) return null;

@@ -50,6 +50,7 @@ const schema = z.strictObject({
   pve_dir: absolutePath.default('/etc/pve').describe('cluster file system of Proxmox VE'),
   lock_dir: absolutePath.default('/run/lock').describe('where Proxmox VE keeps the locks of guests'),
   lxc_dir: absolutePath.default('/var/lib/lxc').describe('where LXC keeps the configurations of containers'),
+  auto_attach: z.boolean().default(false).describe('new guests of this node get the hookscript'),
   drift: z
     .enum(['repair', 'report'])
     .default('repair')

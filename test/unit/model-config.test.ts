@@ -16,6 +16,7 @@ const defaults = {
   state_dir: '/var/lib/ovs-port-agent',
   ledger_path: '/var/lib/ovs-port-agent/ledger.jsonl',
   debounce_ms: 500,
+  auto_attach: false,
   naming_template: 'vi_{container}',
   naming_mode: 'auto',
   enable_rename: false,
@@ -37,6 +38,7 @@ describe('the configuration', () => {
 
   it('takes every key, and each replaces only its own default', () => {
     const values = {
+      auto_attach: true,
       bridge_name: 'vmbr0',
       container_bridge: 'vmbr1',
       bridges: ['vmbr0', 'vmbr1', 'vmbr2'],

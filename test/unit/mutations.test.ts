@@ -33,8 +33,9 @@ const wrappers = [
   ...of('ports/devices.ts', 'Devices', '#change'),
   ...of('node/guest-control.ts', 'GuestControl', '#recorded'),
 ];
-/** What an administrator's command asks the running service to write down. */
+/** A block before each change: by the service itself, or by the running one for an administrator's command. */
 const byService = [
+  ...of('node/task-programs.ts', 'TaskProgramsOptions', 'recorded'),
   ...of('node/hooks/guest-hooks.ts', 'GuestHooksOptions', 'recorded'),
   ...of('node/setup/setup.ts', 'SetupOptions', 'recorded'),
 ];

@@ -105,6 +105,8 @@ class LedgerFile implements LedgerStore {
   #lastNumber: number;
   #activeStart: number;
   #size: number;
+  /** Never rejects. */
+  #rotating: Promise<unknown> | null = null;
   /** Of older segments that were read lately. */
   readonly #handles = new Map<string, Promise<FileHandle>>();
   /** Set while a write runs, and left set when it fails: nobody knows then what is on the disk. */
@@ -137,25 +139,39 @@ class LedgerFile implements LedgerStore {
 
   async *read(from: number, to: number): AsyncGenerator<Uint8Array, void, undefined> {
     this.#checkThere(from);
-    for (const { path, from: begin, to: end } of this.#older) {
-      if (end <= from || begin >= to) continue;
-      yield* readRange(path, Math.max(from, begin) - begin, Math.min(to, end) - begin, 'NotFound');
+    for (let at = from; at < to;) {
+      const number = this.#lastNumber;
+      const older = this.#older.find((segment) => at < segment.to);
+      const { path, from: begin } = older ?? { path: this.#path, from: this.#activeStart };
+      const handle = await openToRead(path, older === undefined ? 'Tampered' : 'NotFound');
+      try {
+        // While the active file becomes a segment, its name is that of the next one before this object knows.
+        await this.#rotating;
+        if (older === undefined && this.#lastNumber !== number) continue;
+        const end = Math.min(to, older?.to ?? to);
+        for await (const chunk of readHandle(handle, path, at - begin, end - begin)) {
+          at += chunk.length;
+          yield chunk;
+        }
+        at = end;
+      } finally {
+        await handle.close();
+      }
     }
-    const begin = this.#activeStart;
-    if (to > begin) yield* readRange(this.#path, Math.max(from, begin) - begin, to - begin, 'Tampered');
   }
 
   async readAt(from: number, to: number): Promise<Buffer> {
     this.#checkThere(from);
+    const active = { from: this.#activeStart, to: Infinity, handle: () => Promise.resolve(handle) };
+    const handle = this.#handle;
+    const older = this.#older.map((segment) => ({ ...segment, handle: () => this.#handleOf(segment.path) }));
     const parts: Buffer[] = [];
     try {
-      for (const { path, from: begin, to: end } of this.#older) {
-        if (end <= from || begin >= to) continue;
-        const handle = await this.#handleOf(path);
-        parts.push(await readPart(handle, Math.max(from, begin) - begin, Math.min(to, end) - begin));
+      for (const segment of [...older, active]) {
+        if (segment.to <= from || segment.from >= to) continue;
+        const end = Math.min(to, segment.to) - segment.from;
+        parts.push(await readPart(await segment.handle(), Math.max(from, segment.from) - segment.from, end));
       }
-      const begin = this.#activeStart;
-      if (to > begin) parts.push(await readPart(this.#handle, Math.max(from, begin) - begin, to - begin));
     } catch (thrown) {
       throw notThere('NotFound', this.#path, thrown) ?? unavailable('read', this.#path, thrown);
     }
@@ -229,7 +245,15 @@ class LedgerFile implements LedgerStore {
    * The active name is there at every moment. A crash before 3 leaves an empty file and perhaps a second name of the active
    * one: the next start removes both. A crash after 3 leaves two segments. What fails before 3 is undone.
    */
-  async rotate(): Promise<{ kind: 'rotated' } | { kind: 'kept'; reason: string }> {
+  async rotate(): Promise<Rotation> {
+    const rotation = this.#rotate();
+    this.#rotating = rotation.catch(() => undefined);
+    return rotation.finally(() => {
+      this.#rotating = null;
+    });
+  }
+
+  #rotate(): Promise<Rotation> {
     return this.#change('begin a new segment of', async () => {
       await this.#checkUntouched();
       const next = nextPath(this.#path);
@@ -246,7 +270,8 @@ class LedgerFile implements LedgerStore {
         await undoRotation(this.#path);
         return { kind: 'kept', reason: unavailable('begin a new segment of', this.#path, thrown).message };
       }
-      await this.#handle.close();
+      // It stays open, for those who are reading it.
+      this.#handles.set(numbered, Promise.resolve(this.#handle));
       this.#handle = opened.handle;
       this.#lastNumber++;
       this.#older = [...this.#older, { path: numbered, from: this.#activeStart, to: this.#size }];
@@ -381,6 +406,8 @@ class LedgerFile implements LedgerStore {
     return join(dirname(this.#path), stemOf(this.#path) + suffix);
   }
 }
+
+type Rotation = Awaited<ReturnType<LedgerStore['rotate']>>;
 
 interface Opened {
   readonly handle: FileHandle;

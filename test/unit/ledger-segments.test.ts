@@ -113,6 +113,24 @@ describe('a ledger of several segments', () => {
     await ledger.close();
   });
 
+  it('is verified and asked by its own service while it goes from segment to segment', async () => {
+    const ledger = await open({ segmentBytes: 500 });
+    await ledger.append(attach(100));
+    const writing = (async () => {
+      while (ledger.blocks < 200) await ledger.append(attach(100 + (ledger.blocks % 3)));
+    })();
+    while (ledger.blocks < 200) {
+      const { blocks } = ledger;
+      const [report, found] = await Promise.all([ledger.verify(), ledger.query({ vmid: 101, limit: 10_000 })]);
+      assert.ok(report.valid && report.blocks >= blocks);
+      assert.ok(found.every(({ data }) => data['vmid'] === 101));
+      assert.equal((await ledger.blockAt(blocks - 1))?.height, blocks - 1);
+    }
+    await writing;
+    assert.equal(ledger.tampered, false);
+    await ledger.close();
+  });
+
   const crashes: [string, () => Promise<void>][] = [
     ['the next file was made', () => writeFile(path('ledger.jsonl.next'), '')],
     [

@@ -6,6 +6,7 @@ import { commitBenchmark } from './commit.ts';
 import { dayBenchmark } from './day.ts';
 import { driftBenchmark } from './drift.ts';
 import { hookBenchmark } from './hook.ts';
+import { ledgerBenchmark } from './ledger.ts';
 import { memoryBenchmark } from './memory.ts';
 import { scaleBenchmark } from './scale.ts';
 import { stormBusBenchmark } from './storm-bus.ts';
@@ -22,4 +23,5 @@ export const benchmarks: readonly Benchmark[] = [
   cliBenchmark,
   memoryBenchmark,
   dayBenchmark,
+  ledgerBenchmark,
 ];

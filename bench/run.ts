@@ -97,6 +97,7 @@ async function measureInside({ names, quick }: Choice): Promise<BenchmarkResult[
   try {
     const outfile = join(folder, 'inside.mjs');
     await bundle('bench/inside.ts', outfile);
+    await bundle('bench/ledger-child.ts', join(folder, 'ledger-child.mjs'));
     const results: BenchmarkResult[] = [];
     const child = spawn('unshare', ['--net', process.execPath, outfile, ...(quick ? ['--quick'] : []), ...names], {
       stdio: ['inherit', 'inherit', 'inherit', 'ipc'],

@@ -8,6 +8,8 @@ import { TestNode } from './test-node.ts';
 
 /** All calls of one start together. */
 const startDelayMsMax = 3_000;
+const filler = '/filler';
+const fillDisk = `fallocate --length "$(df --output=avail --block-size=1 / | tail -1)" ${filler}; cat /dev/zero >>${filler} || :`;
 const nic = 'name=eth0,bridge=ovsbr0,hwaddr=BC:24:11:00:01:00,ip=10.9.0.100/24,tag=10,type=veth';
 
 describe("a guest's start, on a whole node", function () {
@@ -51,9 +53,10 @@ describe("a guest's start, on a whole node", function () {
     return performance.now() - startedAt;
   }
 
-  /** Stopped before that: a call that failed at the stop would spare the calls of the start. */
+  /** Nothing of what failed before may spare the calls of this start. */
   async function startsInTime(state: string, bringAbout: () => Promise<unknown>): Promise<void> {
     await stop();
+    await node.run('rm', '--force', '/run/ovs-port-agent/unreachable-100');
     await bringAbout();
     const ms = await start();
     measured.push([state, ms]);
@@ -101,16 +104,17 @@ describe("a guest's start, on a whole node", function () {
   });
 
   it('is in time on a full root disk, the port is named, and the ledger says what it lacks', async () => {
-    await startsInTime('disk full', () =>
-      node.run(
-        'sh',
-        '-c',
-        'fallocate --length "$(df --output=avail --block-size=1 / | tail -1)" /filled; cat /dev/zero >>/filled || :',
-      ),
-    );
-    await waitFor('the row', async () => (await node.run('ovs-port-agent', 'list')) === 'vi100', 15_000);
-    await waitFor('the report', async () => /missing in the ledger/.test(await node.run('ovs-port-agent', 'status')));
-    await startsInTime('disk with room again', () => node.run('rm', '/filled'));
+    try {
+      await startsInTime('disk full', () => node.run('sh', '-c', fillDisk));
+      await waitFor('the row', async () => (await node.run('ovs-port-agent', 'list')) === 'vi100', 15_000);
+      const isMissing = async (): Promise<boolean> =>
+        /missing in the ledger/.test(await node.run('ovs-port-agent', 'status'));
+      // The last page of the ledger still takes some blocks.
+      await waitFor('the report', async () => (await isMissing()) || (await stop(), await start(), false), 30_000);
+    } finally {
+      await node.run('rm', '--force', filler);
+    }
+    await startsInTime('disk with room again', () => Promise.resolve());
     await isNamed();
     assert.match(await node.run('ovs-port-agent', 'ledger', 'verify'), /^VALID\b/);
     assert.match(await node.run('ovs-port-agent', 'ledger', 'list', '--limit', '100'), / gap /);

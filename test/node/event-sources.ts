@@ -114,8 +114,10 @@ async function switchHookscripts(node: TestNode, isOn: boolean): Promise<void> {
 
 /** A link to /dev/null under a drop-in's name masks it (systemd.unit(5)). */
 async function switchSystemdDropIn(node: TestNode, isOn: boolean): Promise<void> {
-  await rm(join(node.root, systemdDropIn), { force: true });
-  if (!isOn) {
+  const isMasked = (await node.try('test', '-h', systemdDropIn)).exitCode === 0;
+  if (isMasked !== isOn) return;
+  if (isOn) await rm(join(node.root, systemdDropIn));
+  else {
     await node.run('mkdir', '--parents', systemdDropIn.slice(0, systemdDropIn.lastIndexOf('/')));
     await node.run('ln', '--symbolic', '/dev/null', systemdDropIn);
   }

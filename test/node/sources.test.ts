@@ -15,6 +15,8 @@ import { TestNode } from './test-node.ts';
 const togetherMax = 6;
 /** A source's own delay, patience and what a busy machine adds. */
 const convergeMsMax = 12_000;
+/** A look costs as much as what is looked for. */
+const lookIntervalMs = 200;
 
 const rounds = ['away', 'back'] as const;
 type Round = (typeof rounds)[number];
@@ -82,7 +84,7 @@ describe('the sources of events, on a whole node', function () {
   }
 
   async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-    await waitFor(what, condition, 20_000);
+    await waitFor(what, condition, 20_000, lookIntervalMs);
   }
 
   const ends = (unit: string, device: string) => async (): Promise<boolean> =>
@@ -257,6 +259,7 @@ describe('the sources of events, on a whole node', function () {
         return wrong.length === 0;
       },
       convergeMsMax,
+      lookIntervalMs,
     ).catch((error: unknown) => {
       throw new Error(wrong.join('\n'), { cause: error });
     });

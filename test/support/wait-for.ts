@@ -3,6 +3,7 @@ export async function waitFor(
   what: string,
   condition: () => boolean | Promise<boolean>,
   deadlineMs = 5000,
+  intervalMs = 5,
 ): Promise<void> {
   const end = performance.now() + deadlineMs;
   let lastError: unknown;
@@ -14,6 +15,6 @@ export async function waitFor(
       lastError = error;
     }
     if (performance.now() > end) throw new Error(`${what} did not come within ${deadlineMs} ms`, { cause: lastError });
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, intervalMs));
   }
 }

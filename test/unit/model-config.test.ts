@@ -63,7 +63,7 @@ describe('the configuration', () => {
       include_prefixes: ['veth', 'tap'],
       container_name_cmd: 'lxc-name {ifname}',
       log_level: 'debug',
-      ledger: { checkpoint_blocks: 5, checkpoint_seconds: 7 },
+      ledger: { checkpoint_blocks: 5, checkpoint_seconds: 7, segment_megabytes: 9 },
       sources: { switch: false, links: false, units: false, cluster: false, timer_seconds: 1 },
       policy: [],
       proxmox: { url: 'https://[::1]:8006', token_file: '/tmp/token', ca: '/tmp/ca.pem' },

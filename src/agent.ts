@@ -6,6 +6,7 @@ import { hash, randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { hostname, uptime } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { authoriseByUid } from './api/dbus/authorise.ts';
 import { createDispatcher } from './api/dbus/dispatch.ts';
 import { createEmitter } from './api/dbus/emitter.ts';
@@ -16,10 +17,11 @@ import { portAgentObject } from './api/port-agent-object.ts';
 import { RefusalRecord } from './api/refusal-record.ts';
 import type { Service } from './api/service.ts';
 import { planManagedBlock, portNamesOf } from './interfaces/managed-block.ts';
-import type { Block, JsonObject } from './ledger/block.ts';
+import type { Block, BlockDraft, JsonObject } from './ledger/block.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { findAlteration } from './ledger/load.ts';
 import { StoredTree } from './ledger/stored-tree.ts';
+import { Witnesses } from './ledger/witnesses.ts';
 import { SignerKey } from './ledger/tlog/key.ts';
 import { AgentError, errorTable, toAgentError } from './model/errors.ts';
 import type { Config } from './model/config.ts';
@@ -65,6 +67,7 @@ import { drainSpool } from './platform/spool.ts';
 import { TaskOutputFiles } from './platform/task-outputs.ts';
 import { systemTimers, wallClockMs } from './platform/timers.ts';
 import { startWatchdog } from './platform/watchdog.ts';
+import { witnessFolder } from './platform/witness-folder.ts';
 import type { Cause, Recorder } from './ports/contracts.ts';
 import { PortEngine } from './ports/engine.ts';
 import { WriteAhead } from './ports/journal.ts';
@@ -92,6 +95,8 @@ const ledgerLockDeadlineMs = 5000;
 /** The first answer on the bus should know the ports; a node without a switch must not wait long. */
 const switchWaitMs = 1000;
 const busDeadlineMs = 10_000;
+/** For the files of witnesses, at the start. */
+const witnessWaitMs = 2000;
 /** From a signal to the end of the process. systemd would wait 90 s. */
 const stopDeadlineMs = 5000;
 const spoolIntervalMs = 60_000;
@@ -286,6 +291,8 @@ interface OpenedLedger {
   readonly ledgerKey: SignerKey | null;
   /** Why there is no key. */
   readonly keyProblems: readonly string[];
+  /** null when the configuration names no folder for them. */
+  readonly witnesses: Witnesses | null;
 }
 
 async function openLedger(context: Context, cluster: string): Promise<OpenedLedger> {
@@ -313,6 +320,9 @@ async function openLedger(context: Context, cluster: string): Promise<OpenedLedg
     if (context.isRunning) await recordRun(context, ledger, 'stop');
     await ledger.close();
   });
+  const witnesses = openWitnesses(context, ledger, ledgerKey);
+  // Before anything is appended, but a file system that hangs keeps no guest waiting: a later look tells as well.
+  if (witnesses !== null) await Promise.race([witnesses.open(), delay(witnessWaitMs, undefined, { ref: false })]);
   if (ledger.tampered) {
     log('error', `the ledger ${config.ledger_path} was altered: ${ledger.tamperedAt?.reason ?? ''}; it is read-only`);
   }
@@ -326,7 +336,40 @@ async function openLedger(context: Context, cluster: string): Promise<OpenedLedg
     // because Proxmox VE deletes the switch's database at every boot.
     inDoubt: () => (endedInOrder ? [] : ledger.inDoubt().filter((block) => Date.parse(block.timestamp) > bootedAtMs())),
   };
-  return { ledger, ledgerLost: lock.lost, recorder, ledgerKey, keyProblems };
+  return { ledger, ledgerLost: lock.lost, recorder, ledgerKey, keyProblems, witnesses };
+}
+
+/** Other nodes of the cluster cosign this ledger's checkpoints, and this node theirs. */
+function openWitnesses(
+  { config, node, log, closers }: Context,
+  ledger: Ledger,
+  key: SignerKey | null,
+): Witnesses | null {
+  const { witness_dir, witness_seconds } = config.ledger;
+  if (witness_dir === undefined || key === null) return null;
+  const witnesses = new Witnesses({
+    ledger,
+    key,
+    folder: witnessFolder(witness_dir),
+    files: ledgerTreeFiles(dirname(config.ledger_path)),
+    nowMs: wallClockMs,
+    clock: systemTimers,
+    writeMs: witness_seconds * 1000,
+    onRewritten: (origin, why) => {
+      log('error', `the log ${origin} of another node was rewritten: ${why}`);
+      const draft: BlockDraft = {
+        category: 'storage',
+        action: 'witness-refused',
+        metadata: { ...ownCause('witness'), host: node, plugin: 'agent' },
+        data: { origin, why },
+      };
+      ledger.append(draft).catch((error: unknown) => {
+        log('warning', `that is not in the ledger: ${toAgentError(error).message}`);
+      });
+    },
+  });
+  closers.push(() => witnesses.close());
+  return witnesses;
 }
 
 /** The key is made once; a node that is renamed or joins a cluster keeps its ledger's name. Guests are served without it. */
@@ -386,7 +429,7 @@ async function recordRun({ config, node, log }: Context, ledger: Ledger, action:
 function wireEngine(
   context: Context,
   cluster: string,
-  { ledger, recorder, ledgerKey, keyProblems }: OpenedLedger,
+  { ledger, recorder, ledgerKey, keyProblems, witnesses }: OpenedLedger,
   face: Face,
 ): { engine: PortEngine; parts: OffBus; connectSwitch: () => Promise<void>; start: () => Promise<void> } {
   const { config, node, log, troubles, closers, proxmox } = context;
@@ -482,6 +525,7 @@ function wireEngine(
     engine,
     ledger,
     ledgerKey,
+    witnesses,
     directory: new GuestDirectory({
       node,
       local: guests,
@@ -489,7 +533,12 @@ function wireEngine(
       poolsOfGuests: () => clusterFiles.poolsOfGuests(),
       cluster: proxmox,
     }),
-    notices: () => [...keyProblems, ...(registry.problem === null ? [] : [registry.problem]), ...guests.problems()],
+    notices: () => [
+      ...keyProblems,
+      ...(witnesses?.problems() ?? []),
+      ...(registry.problem === null ? [] : [registry.problem]),
+      ...guests.problems(),
+    ],
   };
   const connectSwitch = async (): Promise<void> => {
     await engine.load();
@@ -508,6 +557,7 @@ function wireEngine(
       closers.push(unwatch);
     }
     await engine.start();
+    witnesses?.start();
     context.isRunning = true;
     void recordConfig(context, ledger).then(() => recordRun(context, ledger, 'start'));
   };

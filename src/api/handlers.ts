@@ -59,7 +59,8 @@ export const handlers: Readonly<Record<HandlerName, Handler>> = {
     return Promise.resolve(netState(service));
   },
 
-  'ledger.stats': ({ ledger }) => Promise.resolve(ledger.stats()),
+  'ledger.stats': ({ ledger, witnesses }) =>
+    Promise.resolve({ ...ledger.stats(), ...(witnesses === null ? {} : describeWitnesses(witnesses)) }),
   'ledger.blocks': ({ ledger }, { parameters: { since, until, ...rest } }) =>
     ledger.query({
       ...rest,
@@ -93,6 +94,17 @@ export const handlers: Readonly<Record<HandlerName, Handler>> = {
     };
   },
 };
+
+function describeWitnesses(witnesses: NonNullable<Service['witnesses']>): Record<string, unknown> {
+  return {
+    cosigned: witnesses.cosignedBlocks,
+    witnesses: witnesses.sights().map(({ name, head, timestampS }) => ({
+      name,
+      blocks: head.tree_size,
+      time: new Date(timestampS * 1000).toISOString(),
+    })),
+  };
+}
 
 function controlGuest(action: GuestAction): Handler {
   return async ({ guests }, { parameters, cause, signal }) => {

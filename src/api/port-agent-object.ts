@@ -109,7 +109,7 @@ export function portAgentObject(service: Service, authorise: Authorise): ServedI
           throw new AgentError('NotFound', `the ledger has no block with hash ${JSON.stringify(hash.slice(0, 64))}`);
         return [JSON.stringify(block)];
       },
-      verify_blockchain_integrity: async () => [sayVerdict(await ledger.verify())],
+      verify_blockchain_integrity: async () => [sayVerdict(await ledger.verify()) + cosignedBy(service)],
       add_blockchain_data: async ([category, action, data], caller) => {
         const block = await ledger.append({
           // The ledger refuses what it does not know.
@@ -131,6 +131,14 @@ export function portAgentObject(service: Service, authorise: Authorise): ServedI
       Ports: () => engine.ports().map(({ port }) => port),
     },
   );
+}
+
+/** What other nodes hold of the ledger that was verified. */
+function cosignedBy({ witnesses }: Service): string {
+  const sights = witnesses?.sights() ?? [];
+  if (witnesses === null || sights.length === 0) return '';
+  const seen = sights.map(({ name, head }) => `${head.tree_size} by ${name}`).join(', ');
+  return `; blocks cosigned: ${seen}; by enough witnesses: ${witnesses.cosignedBlocks}`;
 }
 
 function readingCause(caller: Caller, path: string): Cause {

@@ -1,6 +1,7 @@
 /** What the handlers stand on. `agent.ts` hands it in. */
 import type { Ledger } from '../ledger/ledger.ts';
 import type { SignerKey } from '../ledger/tlog/key.ts';
+import type { Witnesses } from '../ledger/witnesses.ts';
 import type { GuestControl } from '../node/guest-control.ts';
 import type { GuestDirectory } from '../node/guest-directory.ts';
 import type { PortEngine } from '../ports/engine.ts';
@@ -13,6 +14,8 @@ export interface Service {
   readonly ledger: Ledger;
   /** null when it could not be read; `notices` says why. */
   readonly ledgerKey: SignerKey | null;
+  /** null when the configuration has none. */
+  readonly witnesses: Pick<Witnesses, 'sights' | 'cosignedBlocks'> | null;
   readonly guests: Pick<GuestControl, 'control'>;
   readonly directory: Pick<GuestDirectory, 'list' | 'show'>;
   /** The process behind a caller on the bus, in words; null when it cannot be told. */

@@ -35,6 +35,8 @@ import type { LedgerStore } from './store.ts';
 import type { StoredCheckpoint, StoredTree } from './stored-tree.ts';
 import { treeHead } from './tlog/compact-range.ts';
 import type { TreeHead } from './tlog/compact-range.ts';
+import { proveConsistency } from './tlog/prove.ts';
+import { verifyConsistency } from './tlog/verify-proofs.ts';
 import { verifyLedger } from './verify.ts';
 import { LedgerWriter } from './writer.ts';
 
@@ -84,6 +86,7 @@ export class Ledger {
   readonly #first: FirstBlock;
   readonly #listeners: Set<(block: Block) => void>;
   #doubts: Block[];
+  #cosigned: StoredCheckpoint | null = null;
   /** Blocks written ahead whose action has not come to its end. */
   #running = 0;
   #bringingUp: Promise<void> | null = null;
@@ -279,6 +282,38 @@ export class Ledger {
     return { ...report, valid: false, firstBad: bad };
   }
 
+  /**
+   * Whether the ledger continues a tree that it has signed, which somebody else has kept. When it does not, or is shorter, it
+   * is tampered from then on. `who`: whose that is. Rejects with `Unavailable` when that cannot be told.
+   */
+  async holdAgainst(head: TreeHead, who: string): Promise<boolean> {
+    if (await this.#hasStored(head)) return true;
+    if (head.tree_size < this.#first.height) {
+      const what = `the ${head.tree_size} blocks that ${who} has seen are in segments that were moved away`;
+      throw new AgentError('Unavailable', `${what}, and do not follow from the tiles: put them back`);
+    }
+    const { bytes, blocks } = this.#writer.chain;
+    // What does not follow from the tiles, which may be damaged, is told by the lines.
+    const from = await firstChain(this.#store, this.#tree);
+    const { firstBad } = await verifyLedger(this.#store.read(from.bytes, bytes), head, { from });
+    if (firstBad === undefined) return true;
+    const reason = `the ledger has ${blocks} blocks and does not continue the ${head.tree_size} that ${who} has seen`;
+    this.#writer.markTampered({ ...firstBad, reason: `${reason}: ${firstBad.reason}` });
+    // The next start has to find it too.
+    await this.#index.cutTo(0);
+    return false;
+  }
+
+  /** Hashes from the tree of `first` blocks to that of `second`, out of the stored tiles; unverified. */
+  async proveConsistency(first: number, second: number): Promise<readonly Uint8Array[]> {
+    return (await proveConsistency(this.#tree, first, second)).consistency;
+  }
+
+  /** A checkpoint of this ledger that witnesses have cosigned: proofs of the blocks that it covers are made with it. */
+  setCosigned(checkpoint: StoredCheckpoint): void {
+    this.#cosigned = checkpoint;
+  }
+
   /** Calls `listener` with every durable block, in order, soon after its append resolved. Returns what ends that. */
   onAppended(listener: (block: Block) => void): () => void {
     this.#listeners.add(listener);
@@ -295,8 +330,13 @@ export class Ledger {
     if (height >= blocks) throw new AgentError('NotFound', `the ledger has no block ${height}, it has ${blocks}`);
     this.#checkThere(height);
     if (height >= (this.checkpoint?.head.tree_size ?? 0)) await this.#publisher.publish();
-    const line = await this.#ask(blocks, (parts, readAt) => findLine(parts, readAt, height));
-    return proveBlock(height, line ?? (await this.#readLine(height, bytes)), this.#tree, this.#publisher);
+    const indexed = await this.#ask(blocks, (parts, readAt) => findLine(parts, readAt, height));
+    const line = indexed ?? (await this.#readLine(height, bytes));
+    const cosigned = this.#cosigned;
+    if (cosigned === null || height >= cosigned.head.tree_size || !(await this.#hasStored(cosigned.head))) {
+      return proveBlock(height, line, this.#tree, this.#publisher);
+    }
+    return proveBlock(height, line, this.#tree, { checkpoint: cosigned, rebuild: () => this.#publisher.rebuild() });
   }
 
   /** Writes what is waiting and the last checkpoint, then closes the store; appends reject from now on. */
@@ -342,6 +382,20 @@ export class Ledger {
       .finally(() => {
         this.#bringingUp = null;
       });
+  }
+
+  /** Whether the stored tiles lead from this tree to that of the last checkpoint. */
+  async #hasStored({ tree_size, sha256_root_hash }: TreeHead): Promise<boolean> {
+    const last = this.checkpoint?.head;
+    if (last === undefined || tree_size === 0 || tree_size > last.tree_size) return false;
+    try {
+      const proof = await proveConsistency(this.#tree, tree_size, last.tree_size);
+      verifyConsistency(proof, sha256_root_hash, last.sha256_root_hash);
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof AgentError) return false;
+      throw thrown;
+    }
   }
 
   async #readChain(bytes: number): Promise<ChainReport> {

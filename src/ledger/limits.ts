@@ -64,3 +64,9 @@ export const proofBytesMax = noteBytesMax + 100_000;
 
 /** Bytes of an add-checkpoint request: a checkpoint and the consistency proof before it. */
 export const addCheckpointBytesMax = noteBytesMax + 5_000;
+
+/** Bytes of the file that a node writes for the others of its cluster. Proxmox VE's file system takes 1 MiB a file. */
+export const witnessFileBytesMax = 524_288;
+
+/** Requests, checkpoints and refusals in it, each: as many as a policy has logs or witnesses. */
+export const witnessFileEntriesMax = 64;

@@ -16,6 +16,8 @@ const markerText = z
 
 const ledger = z.strictObject({
   checkpoint_blocks: z.int().min(1).max(1_000_000).default(1000).describe('blocks after which a checkpoint is signed'),
+  witness_dir: absolutePath.optional().describe('folder that the nodes of a cluster share, for witnesses'),
+  witness_seconds: z.int().min(1).max(86_400).default(600).describe('least time between two writes into that folder'),
   checkpoint_seconds: z.int().min(1).max(86_400).default(60).describe('time in which every block is in a checkpoint'),
   segment_megabytes: z.int().min(1).max(1_000_000).default(256).describe('size of a file above which a new one begins'),
 });

@@ -350,6 +350,8 @@ export const resourceTable = [
             archived_blocks: { type: 'integer', description: 'Number of blocks in segments that were moved away.' },
             checkpoint: { type: 'integer', description: 'Blocks that the last checkpoint covers.' },
             tampered: { type: 'boolean', description: 'Whether it was altered from outside.' },
+            cosigned: { type: 'integer', description: 'Blocks that enough witnesses have cosigned.', optional: true },
+            witnesses: { type: 'array', description: 'Who has cosigned how many blocks, and when.', optional: true },
           },
         },
       },

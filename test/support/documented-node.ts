@@ -81,6 +81,7 @@ export async function documentedNode(): Promise<DocumentedNode> {
     ledger,
     ledgerKey: key,
     directory: documentedGuests(),
+    witnesses: null,
     processOf: () => Promise.resolve(null),
     notices: () => [],
     guests: { control: controlled },

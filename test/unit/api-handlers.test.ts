@@ -15,7 +15,11 @@ import { nodeKeys } from '../support/signed-logs.ts';
 import { startEngine } from '../support/test-engine.ts';
 
 /** A service with guest 100 plugged by Proxmox VE and a device `dummy0` that nobody plugged. */
-async function start(notices: readonly string[] = [], ledgerKey: Service['ledgerKey'] = nodeKeys[0]) {
+async function start(
+  notices: readonly string[] = [],
+  ledgerKey: Service['ledgerKey'] = nodeKeys[0],
+  witnesses: Service['witnesses'] = null,
+) {
   const world = await startEngine();
   const tell = world.ovs.onChanges;
   world.ovs.onChanges = (changes) => {
@@ -40,6 +44,7 @@ async function start(notices: readonly string[] = [], ledgerKey: Service['ledger
     ledger: world.ledger,
     ledgerKey,
     directory: guestDirectory({ 100: container }),
+    witnesses,
     processOf: () => Promise.resolve('busctl[4711]'),
     notices: () => notices,
     guests: {
@@ -287,6 +292,15 @@ describe('the resources', () => {
     assert.deepEqual([total_blocks, tampered], [2, false]);
     await assert.rejects(call('get', '/ledger/blocks/99'), refusedWith('NotFound', 'no block 99'));
     await assert.rejects(call('get', '/ledger/blocks/x'), refusedWith('InvalidArgument', 'height'));
+  });
+
+  it('name the witnesses, and what they have cosigned', async () => {
+    const head = { tree_size: 1, sha256_root_hash: Buffer.alloc(32) };
+    const sights = [{ name: 'prod/pve2/ovs-port-agent', head, timestampS: 1_760_443_260 }];
+    const { call } = await start([], nodeKeys[0], { sights: () => sights, cosignedBlocks: 1 });
+    const { cosigned, witnesses } = (await call('get', '/ledger')) as Record<string, unknown>;
+    const time = '2025-10-14T12:01:00.000Z';
+    assert.deepEqual([cosigned, witnesses], [1, [{ name: 'prod/pve2/ovs-port-agent', blocks: 1, time }]]);
   });
 
   it('prove a block, and show the checkpoint that the proof is made with', async () => {

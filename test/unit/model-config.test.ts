@@ -22,7 +22,7 @@ const defaults = {
   enable_rename: false,
   include_prefixes: [],
   log_level: 'info',
-  ledger: { checkpoint_blocks: 1000, checkpoint_seconds: 60, segment_megabytes: 256 },
+  ledger: { checkpoint_blocks: 1000, checkpoint_seconds: 60, segment_megabytes: 256, witness_seconds: 600 },
   sources: { switch: true, links: true, units: true, cluster: true, timer_seconds: 60 },
   policy: [],
 };
@@ -63,7 +63,13 @@ describe('the configuration', () => {
       include_prefixes: ['veth', 'tap'],
       container_name_cmd: 'lxc-name {ifname}',
       log_level: 'debug',
-      ledger: { checkpoint_blocks: 5, checkpoint_seconds: 7, segment_megabytes: 9 },
+      ledger: {
+        checkpoint_blocks: 5,
+        checkpoint_seconds: 7,
+        segment_megabytes: 9,
+        witness_dir: '/tmp/witnesses',
+        witness_seconds: 9,
+      },
       sources: { switch: false, links: false, units: false, cluster: false, timer_seconds: 1 },
       policy: [],
       proxmox: { url: 'https://[::1]:8006', token_file: '/tmp/token', ca: '/tmp/ca.pem' },

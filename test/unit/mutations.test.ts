@@ -79,6 +79,10 @@ const doors: Readonly<Record<string, readonly [imports: string, why: string]>> =
   'src/platform/switch-log.ts': ['open', 'reads'],
   'src/platform/task-outputs.ts': ['mkdir,open,rm', 'its own state: what a tool prints, while it runs'],
   'src/platform/watchdog.ts': ['execa', 'tells systemd that the service lives'],
+  'src/platform/witness-folder.ts': [
+    'open',
+    'what witnesses exchange is about blocks; a block for it would need another',
+  ],
 };
 const reading = new Set(['constants', 'existsSync', 'readFile', 'readFileAndInode', 'readFileOrNull', 'inodeOf', 'readdir', 'readlink', 'realpath', 'stat', 'unwatchFile', 'watchFile']); // prettier-ignore
 const doorModules = ['fs', 'fs/promises', 'child_process', 'worker_threads', 'execa', './durable-file.ts', './platform/durable-file.ts']; // prettier-ignore

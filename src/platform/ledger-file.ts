@@ -23,10 +23,15 @@ const olderOpenMax = 16;
 export async function openLedgerFile(path: string): Promise<LedgerStore> {
   try {
     const opened = await openForAppend(path, constants.O_CREAT);
-    await undoRotation(path);
-    // The name must be as durable as what will be acknowledged under it.
-    await syncFolder(path);
-    return new LedgerFile(path, opened, await findSegments(path));
+    try {
+      await undoRotation(path);
+      // The name must be as durable as what will be acknowledged under it.
+      await syncFolder(path);
+      return new LedgerFile(path, opened, await findSegments(path));
+    } catch (thrown) {
+      await opened.handle.close();
+      throw thrown;
+    }
   } catch (thrown) {
     throw unavailable('open', path, thrown);
   }
@@ -426,8 +431,13 @@ function stemOf(path: string): string {
 
 async function openForAppend(path: string, flags: number): Promise<Opened> {
   const handle = await open(path, constants.O_RDWR | constants.O_APPEND | flags, fileMode);
-  const { size, isRegular } = await handle.stat().then((found) => ({ size: found.size, isRegular: found.isFile() }));
-  if (isRegular) return { handle, size };
+  try {
+    const found = await handle.stat();
+    if (found.isFile()) return { handle, size: found.size };
+  } catch (thrown) {
+    await handle.close();
+    throw thrown;
+  }
   await handle.close();
   throw new AgentError('InvalidArgument', `ledger ${path} is not a regular file: set ledger_path to one`);
 }

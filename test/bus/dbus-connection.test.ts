@@ -308,6 +308,8 @@ describe('a bus connection', () => {
     const other = await connect();
     assert.equal(await connection.senderUid(other.uniqueName), process.geteuid?.());
     await assert.rejects(connection.senderUid(':1.99999'), { code: 'Unavailable' });
+    assert.equal(await connection.senderPid(other.uniqueName), process.pid);
+    await assert.rejects(connection.senderPid(':1.99999'));
   });
 
   it('handles a bounded number of calls at once and refuses the rest', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { busName, objectPath } from '../../src/api/dbus/port-agent-interface.ts';
 import { SignerKey } from '../../src/ledger/tlog/key.ts';
 import { BusConnection } from '../../src/platform/dbus/connection.ts';
+import type { Block } from '../../src/ledger/block.ts';
 import { AgentWorld } from '../support/agent-world.ts';
 import { refusedWith } from '../support/refused.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -110,6 +111,24 @@ describe('the service on real devices', function () {
       );
       assert.match(String((await w.call('verify_blockchain_integrity'))[0]), /^VALID/);
       assert.equal((await w.status()).state, 'running');
+    });
+
+    it('has written down who asked, what was before and what the configuration is', async () => {
+      const w = world();
+      const text = await readFile(w.ledgerPath, 'utf8');
+      const blocks = text.trimEnd().split('\n').map((line) => JSON.parse(line) as Block); // prettier-ignore
+      const of = (category: string, action: string): Block => {
+        const found = blocks.find((block) => block.category === category && block.action === action);
+        assert.ok(found !== undefined, `${category} ${action}`);
+        return found;
+      };
+      assert.match(String(of('guest', 'post-start').metadata['process']), /^busctl\[\d+\]$/);
+      const { metadata, data } = of('interface', 'add-altname');
+      assert.match(String(metadata['cause']), /^(hook post-start|reconcile)/);
+      assert.deepEqual(data['before'], { altnames: [] });
+      const { before, after } = of('netcfg', 'write').data as Record<'before' | 'after', { sha256: string }>;
+      assert.notEqual(before.sha256, after.sha256);
+      assert.equal((of('config', 'load').data['config'] as { debounce_ms: number }).debounce_ms, 50);
     });
 
     it('removes at post-stop what is left, from switch, list and block', async () => {
@@ -287,7 +306,8 @@ describe('the service on real devices', function () {
       const evidence = /kept as (\S+\/ledger\.evidence-[0-9a-f]{8});/.exec(stderr)?.[1] ?? '';
       assert.deepEqual(await readFile(join(evidence, 'ledger.jsonl')), altered);
       await w.startService();
-      assert.equal((await w.blocks())[0], 'storage evidence');
+      assert.deepEqual((await w.blocks())[0], 'storage evidence');
+      assert.ok((await w.blocks()).includes('storage acknowledge'));
       assert.notEqual((await w.status()).state, 'tampered');
       assert.match((await w.cli('ledger', 'verify')).stdout, /^VALID/);
     });

@@ -19,7 +19,18 @@ export interface Injection {
   restore(): void;
 }
 
-const functions = ['open', 'stat', 'readdir', 'realpath', 'readlink', 'rename', 'unlink', 'mkdir', 'rm'] as const;
+const functions = [
+  'open',
+  'stat',
+  'readdir',
+  'realpath',
+  'readlink',
+  'rename',
+  'link',
+  'unlink',
+  'mkdir',
+  'rm',
+] as const;
 const methods = ['read', 'write', 'writeFile', 'readFile', 'datasync', 'sync', 'truncate', 'stat', 'chmod', 'chown', 'close'] as const; // prettier-ignore
 
 type AnyFunction = (...args: unknown[]) => Promise<unknown>;

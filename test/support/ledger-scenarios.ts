@@ -9,6 +9,8 @@ import { attach, ledgerBytes, ledgerOptions } from './ledger-fixtures.ts';
 import { nodeKeys } from './signed-logs.ts';
 
 export const scenarios = [
+  'a file that is full, time and again',
+
   'a first start',
   'a start after a torn write',
   "a start with the older tool's ledger",
@@ -23,6 +25,9 @@ export async function prepare(scenario: Scenario, path: string): Promise<void> {
   switch (scenario) {
     case 'a first start':
       return;
+    case 'a file that is full, time and again':
+      await writeFile(path, ledgerBytes(3));
+      return;
     case 'a start after a torn write': {
       await writeFile(path, ledgerBytes(3));
       const ledger = await openOnDisk(path);
@@ -36,11 +41,11 @@ export async function prepare(scenario: Scenario, path: string): Promise<void> {
   }
 }
 
-export async function openOnDisk(path: string): Promise<Ledger> {
+export async function openOnDisk(path: string, segmentBytes = Infinity): Promise<Ledger> {
   const store = await openLedgerFile(path);
   const tree = new StoredTree(ledgerTreeFiles(dirname(path)));
   try {
-    return await Ledger.open(store, ledgerOptions({ tree, key: nodeKeys[0] }));
+    return await Ledger.open(store, ledgerOptions({ tree, key: nodeKeys[0], segmentBytes }));
   } catch (error) {
     await store.close();
     throw error;
@@ -52,8 +57,12 @@ export function ledgerIn(folder: string): string {
 }
 
 /** Tells of every block that is durable. What fails is passed over, as the service does, which serves guests all the same. */
-export async function work(path: string, onDurable: (block: { height: number; hash: string }) => void): Promise<void> {
-  const ledger = await openOnDisk(path);
+export async function work(
+  scenario: Scenario,
+  path: string,
+  onDurable: (block: { height: number; hash: string }) => void,
+): Promise<void> {
+  const ledger = await openOnDisk(path, scenario === 'a file that is full, time and again' ? 1 : Infinity);
   const append = async (vmid: number): Promise<void> => {
     onDurable(await ledger.append(attach(vmid)));
   };

@@ -90,6 +90,7 @@ export class Ledger {
   /** Blocks written ahead whose action has not come to its end. */
   #running = 0;
   #bringingUp: Promise<void> | null = null;
+  readonly #closing = new AbortController();
 
   /**
    * Reads and verifies the file (all of it, or what the index does not remember), moves a torn tail or the older tool's ledger aside and records that. A ledger
@@ -343,6 +344,8 @@ export class Ledger {
   async close(): Promise<void> {
     await this.#writer.close();
     await this.#publisher.close();
+    // What the index lacks then, the next start reads.
+    this.#closing.abort();
     await this.#bringingUp;
     await this.#index.close();
     await this.#store.close();
@@ -377,7 +380,7 @@ export class Ledger {
 
   /** Beside everything else. What cannot be read now is tried again by the next who asks. */
   #bringUp(): void {
-    this.#bringingUp ??= bringUp(this.#store, this.#tree, this.#index, () => this.#writer.chain)
+    this.#bringingUp ??= bringUp(this.#store, this.#tree, this.#index, () => this.#writer.chain, this.#closing.signal)
       .catch(() => undefined)
       .finally(() => {
         this.#bringingUp = null;

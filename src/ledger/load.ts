@@ -140,14 +140,15 @@ async function endsAt(
 }
 
 /**
- * Brings an index that has fallen behind up to what `chain` says is acknowledged, which may grow meanwhile. What
- * is found bad on the way is for `verify` to report.
+ * Brings an index that has fallen behind up to what `chain` says is acknowledged, which may grow meanwhile, or
+ * until `signal`. What is found bad on the way is for `verify` to report.
  */
 export async function bringUp(
   store: LedgerStore,
   tree: StoredTree,
   index: BlockIndex,
   chain: () => ChainState,
+  signal: AbortSignal,
 ): Promise<void> {
   const begin = await firstChain(store, tree);
   let from = await index.chainAtMost(chain().blocks);
@@ -156,8 +157,8 @@ export async function bringUp(
     await index.beginAt(from);
   }
   // Behind what was read: its files cannot be written, and it has given up.
-  while (from.blocks < chain().blocks && index.blocks >= from.blocks) {
-    const { report } = await scan(store, { from, to: chain().bytes, markAt: 0, index });
+  while (from.blocks < chain().blocks && index.blocks >= from.blocks && !signal.aborted) {
+    const { report } = await scan(store, { from, to: chain().bytes, markAt: 0, index, signal });
     if (!report.valid) return;
   }
 }
@@ -232,9 +233,11 @@ interface ScanOptions {
   readonly markAt: number;
   /** Takes in what is read. */
   readonly index: BlockIndex | null;
+  /** Ends the reading early. */
+  readonly signal?: AbortSignal;
 }
 
-async function scan(store: LedgerStore, { from: chain, to, markAt, index }: ScanOptions): Promise<Scan> {
+async function scan(store: LedgerStore, { from: chain, to, markAt, index, signal }: ScanOptions): Promise<Scan> {
   let mark: TreeMark | null = null;
   const lookForMark = (): void => {
     if (chain.blocks === markAt) mark = { head: treeHead(chain.range), bytes: chain.bytes };
@@ -252,6 +255,7 @@ async function scan(store: LedgerStore, { from: chain, to, markAt, index }: Scan
   for await (const chunk of store.read(chain.bytes, to)) {
     verifier.push(chunk);
     await index?.flush();
+    if (signal?.aborted === true) break;
   }
   return { chain, report: verifier.end(), mark };
 }

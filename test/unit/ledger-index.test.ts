@@ -241,6 +241,16 @@ describe('the index of a ledger', () => {
     await ledger.close();
   });
 
+  it('does not hold up a stop while it is brought up, and the next start does the rest', async () => {
+    const ledger = await node.restart();
+    node.index.files.get('0-8.run')![pageBytes]! ^= 1;
+    assert.equal((await ledger.blockAt(3))?.height, 3);
+    await ledger.close();
+    assert.deepEqual(node.runs, []);
+    await (await node.restart()).close();
+    assert.equal(node.runs.length, 5);
+  });
+
   it('is done without while its files cannot be written, and memory does not grow for it', async () => {
     node.index.isReadOnly = true;
     const ledger = await node.restart();

@@ -82,9 +82,10 @@ async function ledgerAppender(later: Later, folder: string): Promise<Appender> {
 async function sqliteAppender(later: Later, path: string): Promise<Appender> {
   const child = spawn('python3', ['bench/sqlite-appends.py', path], { stdio: ['pipe', 'pipe', 'inherit'] });
   later(() => endProcess(child));
+  const ended = once(child, 'exit').then(() => null);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async (): Promise<string> => {
-    const line = await Promise.race([lines.next(), once(child, 'exit').then(() => null)]);
+    const line = await Promise.race([lines.next(), ended]);
     if (line === null || line.done === true) throw new Error('sqlite-appends.py ended');
     return line.value;
   };

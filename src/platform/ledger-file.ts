@@ -1,5 +1,5 @@
 /** The ledger's file and the side files beside it (contract: `LedgerStore`). */
-import { constants } from 'node:fs';
+import { constants, fstatSync, statSync } from 'node:fs';
 import { link, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -192,7 +192,7 @@ class LedgerFile implements LedgerStore {
    */
   append(bytes: Uint8Array): Promise<AppendResult> {
     return this.#change('append to', async () => {
-      await this.#checkUntouched();
+      this.#checkUntouched();
       const full = await this.#writeAtEnd(bytes);
       if (full !== null) {
         await this.#handle.truncate(this.#size - this.#activeStart);
@@ -260,7 +260,7 @@ class LedgerFile implements LedgerStore {
 
   #rotate(): Promise<Rotation> {
     return this.#change('begin a new segment of', async () => {
-      await this.#checkUntouched();
+      this.#checkUntouched();
       const next = nextPath(this.#path);
       const numbered = segmentPath(this.#path, this.#lastNumber + 1);
       let opened: Opened | undefined;
@@ -386,9 +386,12 @@ class LedgerFile implements LedgerStore {
     return result;
   }
 
-  /** Somebody who edits, replaces or rotates the file must not go unnoticed until the next start. */
-  async #checkUntouched(): Promise<void> {
-    const [opened, named] = await Promise.all([this.#handle.stat(), stat(this.#path)]);
+  /**
+   * Somebody who edits, replaces or rotates the file must not go unnoticed until the next start. Two looks into the
+   * kernel's cache: a wait for another thread would cost a single writer more than they do.
+   */
+  #checkUntouched(): void {
+    const [opened, named] = [fstatSync(this.#handle.fd), statSync(this.#path)];
     if (opened.dev !== named.dev || opened.ino !== named.ino) throw new Error('another file took its place');
     const left = this.#size - this.#activeStart;
     if (named.size !== left) {

@@ -254,7 +254,7 @@ async function scan(store: LedgerStore, { from: chain, to, markAt, index, signal
   });
   for await (const chunk of store.read(chain.bytes, to)) {
     verifier.push(chunk);
-    await index?.flush();
+    await index?.keepUp();
     if (signal?.aborted === true) break;
   }
   return { chain, report: verifier.end(), mark };

@@ -1,9 +1,8 @@
 /** Files of the ledger's index in a folder of their own (contract: `IndexFiles`). */
-import { mkdir, open, readdir, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { IndexFiles } from '../ledger/search/pages.ts';
-import { replaceFile } from './durable-file.ts';
 
 /** As the ledger itself: root reads and writes; its group, for auditors, reads. */
 const fileMode = 0o640;
@@ -40,7 +39,10 @@ class LedgerIndexFiles implements IndexFiles {
 
   async replace(name: string, bytes: Uint8Array): Promise<void> {
     await mkdir(this.#folder, { recursive: true, mode: folderMode });
-    await replaceFile(join(this.#folder, name), bytes, { mode: fileMode });
+    // Not synced: what a power loss leaves of it is found damaged and made anew.
+    const temporary = join(this.#folder, `${name}.tmp`);
+    await writeFile(temporary, bytes, { mode: fileMode });
+    await rename(temporary, join(this.#folder, name));
     await this.#forget(name);
   }
 

@@ -233,11 +233,15 @@ describe('the index of a ledger', () => {
     node.index.files.set(name, damaged);
     assert.equal((await ledger.blockAt(20))?.height, 20);
     await waitFor('the file', () => node.index.files.get(name)?.equals(good) === true && node.runs.length === 5);
+    await waitFor('an answer without reading the ledger', async () => {
+      const { bytesRead } = node;
+      assert.deepEqual(await ledger.query({ port: 'a' }), await scanned(node, { port: 'a' }));
+      return node.bytesRead === bytesRead;
+    });
     const { bytesRead } = node;
-    assert.deepEqual(await ledger.query({ port: 'a' }), await scanned(node, { port: 'a' }));
     assert.equal((await ledger.append(attach(100))).height, blocks);
     assert.equal((await ledger.query({ vmid: 100 }))[0]?.height, blocks);
-    assert.equal(node.bytesRead, bytesRead, 'it was whole again');
+    assert.equal(node.bytesRead, bytesRead, 'what is appended is found as well');
     await ledger.close();
   });
 

@@ -117,6 +117,12 @@ export class BlockIndex {
     return this.#writing;
   }
 
+  /** As `flush`, and waits for it only when more than one part would be in memory for it. */
+  async keepUp(): Promise<void> {
+    const writing = this.flush();
+    if (this.#unwritten.length > 1) await writing;
+  }
+
   async close(): Promise<void> {
     await this.flush();
     await this.#files.close();

@@ -52,7 +52,7 @@ export async function findLine(parts: readonly IndexPart[], readAt: ReadAt, heig
 /** Blocks that are located and read at a time. */
 const batchBlocks = 64;
 /** Bytes between two lines that are read rather than jumped over. */
-const gapBytesMax = 4_096;
+const gapBytesMax = 16_384;
 /** Above this many blocks that hold one key, those that hold the next are read too; below it, the blocks themselves. */
 const intersectAbove = 16;
 

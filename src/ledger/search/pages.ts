@@ -16,7 +16,7 @@ export interface IndexFiles {
   list(): Promise<readonly string[]>;
   /** Up to `length` bytes from `offset` on; fewer where the file ends. Rejects when there is no such file. */
   read(name: string, offset: number, length: number): Promise<Buffer>;
-  /** The old bytes or the new ones are there, whatever happens meanwhile. */
+  /** Whoever reads meanwhile has the old bytes or the new ones. They need not survive a power loss. */
   replace(name: string, bytes: Uint8Array): Promise<void>;
   /** Missing is fine. */
   remove(name: string): Promise<void>;

@@ -280,6 +280,48 @@ describe('a hookscript', () => {
   });
 });
 
+describe('hostile files', () => {
+  const lines = fc.constantFrom(
+    'hookscript: local:snippets/ovs-port-agent+../../etc/passwd',
+    'hookscript: local:snippets/ovs-port-agent+',
+    'hookscript: local:snippets/..',
+    'hookscript: local:snippets/ovs-port-agent+..',
+    'hookscript: nas:snippets/$(reboot)',
+    'hookscript: \u0000',
+    'hookscript: local:iso/x.iso',
+    'hookscript:',
+    '[pve:pending]',
+    '[s1]',
+    'delete: hookscript',
+    'lock: backup',
+    'template: 1',
+    'dir: local',
+    '\tpath /',
+    '\tcontent snippets',
+    'nfs: nas',
+    '\tnodes',
+    'caf\u00e9: \u00ff',
+  );
+  const texts = fc.array(fc.oneof(lines, fc.string())).map((parts) => parts.join('\n'));
+
+  it('are looked at without failing, and lead to no command and no file outside of a folder of snippets', async () => {
+    await fc.assert(
+      fc.asyncProperty(texts, texts, async (guest, storages) => {
+        const world = new World();
+        world.files.write('/etc/pve/storage.cfg', storages);
+        world.guest(100, guest);
+        assert.equal((await world.hooks.statusAll()).length, 1);
+        await world.hooks.attach(vmid, really).catch((error: unknown) => {
+          assert.ok(error instanceof AgentError, String(error));
+        });
+        for (const path of world.scripts.keys()) assert.match(path, /\/ovs-port-agent(\+[^/]+)?$/);
+        for (const line of world.ran)
+          assert.match(line, /^(pct set 100 --hookscript \S+:snippets\/ovs-port-agent|pvesh get)/);
+      }),
+    );
+  });
+});
+
 describe('the volume of a hookscript', () => {
   const names = fc.stringMatching(/^[\x21-\x7e]{1,60}$/).filter((name) => !name.includes('/') && !/^\.\.?$/.test(name));
   const storages = fc.stringMatching(/^[a-z][a-z0-9._-]{0,10}[a-z0-9]$/);

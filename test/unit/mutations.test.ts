@@ -67,7 +67,7 @@ const doors: Readonly<Record<string, readonly [imports: string, why: string]>> =
   'src/platform/interfaces-file.ts': ['replaceFile,unlink', 'edge'],
   'src/platform/ledger-evidence.ts': ['mkdir,open,rename', 'the ledger itself; `acknowledge` follows in the new one'],
   'src/platform/ledger-file.ts': ['link,open,rename,rm,unlink', 'the ledger itself'],
-  'src/platform/ledger-index-files.ts': ['mkdir,open,replaceFile,rm', 'the ledger itself'],
+  'src/platform/ledger-index-files.ts': ['mkdir,open,rename,rm,writeFile', 'the ledger itself'],
   'src/platform/ledger-key-file.ts': ['replaceFile', 'the ledger itself'],
   'src/platform/ledger-segments.ts': ['open', 'reads'],
   'src/platform/ledger-tree-files.ts': ['mkdir,replaceFile,rm', 'the ledger itself'],
@@ -84,7 +84,7 @@ const doors: Readonly<Record<string, readonly [imports: string, why: string]>> =
     'what witnesses exchange is about blocks; a block for it would need another',
   ],
 };
-const reading = new Set(['constants', 'existsSync', 'readFile', 'readFileAndInode', 'readFileOrNull', 'inodeOf', 'readdir', 'readlink', 'realpath', 'stat', 'unwatchFile', 'watchFile']); // prettier-ignore
+const reading = new Set(['constants', 'existsSync', 'fstatSync', 'readFile', 'readFileAndInode', 'readFileOrNull', 'inodeOf', 'readdir', 'readlink', 'realpath', 'stat', 'statSync', 'unwatchFile', 'watchFile']); // prettier-ignore
 const doorModules = ['fs', 'fs/promises', 'child_process', 'worker_threads', 'execa', './durable-file.ts', './platform/durable-file.ts']; // prettier-ignore
 
 function changingImports(report: MutationReport): Record<string, string> {

@@ -122,9 +122,9 @@ describe('the service on real devices', function () {
         assert.ok(found !== undefined, `${category} ${action}`);
         return found;
       };
-      assert.match(String(of('guest', 'post-start').metadata['process']), /^busctl\[\d+\]$/);
+      assert.match(of('guest', 'post-start').metadata['process'] as string, /^busctl\[\d+\]$/);
       const { metadata, data } = of('interface', 'add-altname');
-      assert.match(String(metadata['cause']), /^(hook post-start|reconcile)/);
+      assert.match(metadata['cause'] as string, /^(hook post-start|reconcile)/);
       assert.deepEqual(data['before'], { altnames: [] });
       const { before, after } = of('netcfg', 'write').data as Record<'before' | 'after', { sha256: string }>;
       assert.notEqual(before.sha256, after.sha256);
@@ -306,7 +306,7 @@ describe('the service on real devices', function () {
       const evidence = /kept as (\S+\/ledger\.evidence-[0-9a-f]{8});/.exec(stderr)?.[1] ?? '';
       assert.deepEqual(await readFile(join(evidence, 'ledger.jsonl')), altered);
       await w.startService();
-      assert.deepEqual((await w.blocks())[0], 'storage evidence');
+      assert.equal((await w.blocks())[0], 'storage evidence');
       assert.ok((await w.blocks()).includes('storage acknowledge'));
       assert.notEqual((await w.status()).state, 'tampered');
       assert.match((await w.cli('ledger', 'verify')).stdout, /^VALID/);

@@ -110,9 +110,12 @@ function cellOf(value: JsonValue | undefined): string {
   return JSON.stringify(value);
 }
 
-/** A spreadsheet takes what begins so for a formula, and would run it; behind an apostrophe it is text. */
+/**
+ * A spreadsheet takes what begins so for a formula, and would run it; behind an apostrophe it is text. Text with an
+ * apostrophe of its own gets one more, so that taking the first away gives the text back.
+ */
 function harmless(text: string): string {
-  return /^[=+\-@\t\r\n]/.test(text) ? `'${text}` : text;
+  return /^[=+\-@\t\r\n']/.test(text) ? `'${text}` : text;
 }
 
 function csvRow(cells: readonly string[]): string {

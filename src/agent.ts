@@ -20,6 +20,7 @@ import { planManagedBlock, portNamesOf } from './interfaces/managed-block.ts';
 import type { Block, BlockDraft, JsonObject } from './ledger/block.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { findAlteration } from './ledger/load.ts';
+import { patrol } from './ledger/patrol.ts';
 import { StoredTree } from './ledger/stored-tree.ts';
 import { Witnesses } from './ledger/witnesses.ts';
 import { SignerKey } from './ledger/tlog/key.ts';
@@ -326,6 +327,20 @@ async function openLedger(context: Context, cluster: string): Promise<OpenedLedg
   if (ledger.tampered) {
     log('error', `the ledger ${config.ledger_path} was altered: ${ledger.tamperedAt?.reason ?? ''}; it is read-only`);
   }
+  const endPatrol = patrol({
+    ledger,
+    clock: systemTimers,
+    onAltered: ({ height, offset, reason }) => {
+      log(
+        'error',
+        `the ledger ${config.ledger_path} was altered at block ${height}, byte ${offset}: ${reason}; it is read-only`,
+      );
+    },
+    onTrouble: ({ message }) => {
+      log('warning', `the ledger ${config.ledger_path} could not be verified: ${message}`);
+    },
+  });
+  closers.push(endPatrol);
   const endedInOrder = isStopBlock((await ledger.query({ limit: 1 }))[0]);
   const recorder: Recorder = {
     append: (draft) => ledger.append(draft),

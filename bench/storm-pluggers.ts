@@ -29,11 +29,15 @@ export async function agentPlugger(later: Later, vmids: readonly number[]): Prom
   await devices.addBridge();
   await devices.add(vmids);
   const { engine, pveDir } = await startPrivateEngine(later, observed.ovs.endpoint);
-  const helpers = childrenNaming('-batch');
   return {
     name: pluggerNames.agent,
     observed,
-    cpuMs: () => helpers.reduce((sum, pid) => sum + runningMsOf(pid), runningMsOf(process.pid)),
+    // Of helpers that have ended too: one whose devices went is replaced.
+    cpuMs: () =>
+      childrenNaming('-batch').reduce(
+        (sum, pid) => sum + runningMsOf(pid),
+        runningMsOf(process.pid) + waitedForMsOf(process.pid),
+      ),
     settle: () => untilQuiet(process.pid, quietMs),
     // A guest whose configuration is on another node wants no port here, whatever devices there are.
     prepare: (chosen) => writeConfigurations(pveDir, chosen),

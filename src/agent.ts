@@ -31,8 +31,10 @@ import { parseGuestUnit } from './model/guest.ts';
 import { parseVmid } from './model/names.ts';
 import type { Recorded } from './node/contracts.ts';
 import { guestApi } from './node/guest-api.ts';
+import { nicApi } from './node/nic-api.ts';
 import { GuestControl } from './node/guest-control.ts';
 import { GuestDirectory } from './node/guest-directory.ts';
+import { GuestNics } from './node/guest-nics.ts';
 import { AutoAttach } from './node/hooks/auto-attach.ts';
 import { GuestHooks } from './node/hooks/guest-hooks.ts';
 import { taskPrograms } from './node/task-programs.ts';
@@ -599,7 +601,7 @@ class Face {
 }
 
 /** The service without what needs the bus. */
-type OffBus = Omit<Service, 'guests' | 'processOf'>;
+type OffBus = Omit<Service, 'guests' | 'nics' | 'processOf'>;
 
 async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, face: Face): Promise<void> {
   const { config, bus: address, log, troubles, stopSignal, closers } = context;
@@ -628,6 +630,7 @@ async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, f
     notices: () => [...parts.notices(), ...(attaching?.problems() ?? [])],
     processOf: (sender) => bus.senderPid(sender).then(describeProcess, () => null),
     guests: wireGuestControl(context, parts, recorder, tasks, systemd, face),
+    nics: wireGuestNics(context, recorder, tasks),
   };
   const refusals = new RefusalRecord(authoriseByUid(process.getuid?.() ?? 0), {
     append: (draft) => recorder.append(draft),
@@ -677,6 +680,18 @@ function wireGuestControl(
     clock: systemTimers,
     node,
     onProgress: (vmid, line) => face.emitter?.signal('GuestProgress', [vmid, line]),
+  });
+}
+
+function wireGuestNics({ config, node, proxmox }: Context, recorder: Recorder, tasks: TaskRunner): GuestNics {
+  return new GuestNics({
+    files: hostFiles,
+    paths: { pveDir: config.pve_dir, lxcDir: config.lxc_dir },
+    tasks,
+    api: proxmox === null ? null : nicApi(proxmox),
+    locks: new GuestLocks(config.lock_dir),
+    recorder,
+    node,
   });
 }
 

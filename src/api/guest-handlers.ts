@@ -1,9 +1,15 @@
 /** The answers of `/guests`. */
 import { guestNetdevName, parseGuestNetdev } from '../model/guest.ts';
-import { nicIndex, parseVmid } from '../model/names.ts';
+import type { GuestKind } from '../model/guest.ts';
+import { nicIndex, parseNicName, parseVmid } from '../model/names.ts';
+import type { NicName, Vmid } from '../model/names.ts';
 import type { GuestDirectory, GuestEntry } from '../node/guest-directory.ts';
+import type { NicChangeRequest, NicView } from '../node/guest-nics.ts';
+import type { Parameters } from '../resources/schema.ts';
+import { guestTimeoutDefault } from '../resources/table.ts';
 import { definedOnly, portEntry } from './entries.ts';
-import type { Handler } from './handler.ts';
+import type { Handler, HandlerCall } from './handler.ts';
+import type { Service } from './service.ts';
 
 type GuestDetails = Awaited<ReturnType<GuestDirectory['show']>>['details'];
 
@@ -29,6 +35,58 @@ export const showGuest: Handler = async (service, { parameters }) => {
   };
 };
 
+/** Of the API: a list takes no longer than the other node is asked for. */
+const nicReadDeadlineMs = 35_000;
+
+export const listNics: Handler = async ({ nics }, { parameters, signal }) => {
+  const views = await nics.list(vmidOf(parameters), { deadlineMs: nicReadDeadlineMs, signal });
+  return views.map(nicViewEntry);
+};
+
+export const showNic: Handler = async ({ nics }, { parameters, signal }) => {
+  const wait = { deadlineMs: nicReadDeadlineMs, signal };
+  return nicViewEntry(await nics.show(vmidOf(parameters), nicOf(parameters), wait));
+};
+
+export const setNic: Handler = (service, call) => {
+  const { bridge, tag, trunks, firewall, link_down: linkDown, mtu } = call.parameters;
+  const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+  const flag = (value: unknown): boolean | undefined => (typeof value === 'boolean' ? value : undefined);
+  return changeNic(service, call, {
+    bridge: text(bridge),
+    tag: text(tag),
+    trunks: text(trunks),
+    firewall: flag(firewall),
+    linkDown: flag(linkDown),
+    mtu: text(mtu),
+  });
+};
+
+export const deleteNic: Handler = (service, call) => changeNic(service, call, null);
+
+async function changeNic(
+  { nics }: Service,
+  { parameters, cause, signal }: HandlerCall,
+  wishes: NicChangeRequest['wishes'],
+): Promise<Record<string, unknown>> {
+  const nic = nicOf(parameters);
+  const wait = { deadlineMs: Number(parameters['timeout'] ?? guestTimeoutDefault) * 1000, signal };
+  const { guest, changed, before, after, way } = await nics.change(vmidOf(parameters), nic, { wishes, wait, cause });
+  return { guest, nic, changed, ...definedOnly({ before, after, way }) };
+}
+
+function vmidOf(parameters: Parameters): Vmid {
+  return parseVmid(Number(parameters['vmid']));
+}
+
+function nicOf(parameters: Parameters): NicName {
+  return parseNicName(String(parameters['nic']));
+}
+
+function nicViewEntry({ guest, nic, value, options, problem }: NicView): Record<string, unknown> {
+  return options === null ? { nic, value, problem } : { ...nicEntry(guest, { nic, ...options }), value };
+}
+
 function guestEntry({ vmid, kind, name, status, node, ...rest }: GuestEntry): Record<string, unknown> {
   const { lock, pool, problem, tags, template } = rest;
   return {
@@ -41,7 +99,7 @@ function guestEntry({ vmid, kind, name, status, node, ...rest }: GuestEntry): Re
   };
 }
 
-function nicEntry(guest: GuestDetails['config']['guest'], nic: GuestDetails['nics'][number]): Record<string, unknown> {
+function nicEntry(guest: { kind: GuestKind; vmid: Vmid }, nic: GuestDetails['nics'][number]): Record<string, unknown> {
   const { firewall, linkDown, hostManaged, ...options } = nic;
   return {
     nic: nic.nic,

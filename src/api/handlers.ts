@@ -7,7 +7,7 @@ import type { GuestAction } from '../node/contracts.ts';
 import { guestTimeoutDefault } from '../resources/table.ts';
 import type { HandlerName } from '../resources/table.ts';
 import { definedOnly, portEntry } from './entries.ts';
-import { listGuests, showGuest } from './guest-handlers.ts';
+import { deleteNic, listGuests, listNics, setNic, showGuest, showNic } from './guest-handlers.ts';
 import type { Handler } from './handler.ts';
 import type { Service } from './service.ts';
 import { statusOf } from './status.ts';
@@ -50,6 +50,10 @@ export const handlers: Readonly<Record<HandlerName, Handler>> = {
   'guests.reboot': controlGuest('reboot'),
   'guests.list': listGuests,
   'guests.get': showGuest,
+  'guests.nics': listNics,
+  'guests.nic': showNic,
+  'guests.set-nic': setNic,
+  'guests.delete-nic': deleteNic,
 
   'state.get': (service) => Promise.resolve({ net: netState(service) }),
   'state.plugin': (service, { parameters }) => {

@@ -4,6 +4,7 @@ import type { SignerKey } from '../ledger/tlog/key.ts';
 import type { Witnesses } from '../ledger/witnesses.ts';
 import type { GuestControl } from '../node/guest-control.ts';
 import type { GuestDirectory } from '../node/guest-directory.ts';
+import type { GuestNics } from '../node/guest-nics.ts';
 import type { PortEngine } from '../ports/engine.ts';
 
 export interface Service {
@@ -17,6 +18,7 @@ export interface Service {
   /** null when the configuration has none. */
   readonly witnesses: Pick<Witnesses, 'sights' | 'cosignedBlocks'> | null;
   readonly guests: Pick<GuestControl, 'control'>;
+  readonly nics: Pick<GuestNics, 'list' | 'show' | 'change'>;
   readonly directory: Pick<GuestDirectory, 'list' | 'show'>;
   /** The process behind a caller on the bus, in words; null when it cannot be told. */
   readonly processOf: (sender: string) => Promise<string | null>;

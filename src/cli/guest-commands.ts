@@ -1,6 +1,8 @@
-/** `guest start|stop|shutdown|reboot`. */
-import { parseVmid } from '../model/names.ts';
+/** `guest start|stop|shutdown|reboot`, `guest net`. */
+import { AgentError } from '../model/errors.ts';
+import { parseNicName, parseVmid } from '../model/names.ts';
 import { findResource } from '../resources/lookup.ts';
+import type { Verb } from '../resources/table.ts';
 import type { Environment } from './environment.ts';
 import { renderResult } from './output.ts';
 import type { OutputOptions } from './output.ts';
@@ -37,7 +39,83 @@ export async function controlGuest(
     for (const line of describe(verb, result)) env.print(line);
     return 0;
   }
-  const returns = findResource(path)?.resource.methods.create?.returns ?? { type: 'null' };
+  return show(env, 'create', path, result, options);
+}
+
+export interface NicFlags {
+  readonly bridge?: string;
+  readonly tag?: string;
+  readonly trunks?: string;
+  readonly firewall?: string;
+  readonly linkDown?: string;
+  readonly mtu?: string;
+  readonly delete?: true;
+  readonly timeout?: number;
+}
+
+interface ChangedNic {
+  readonly guest: string;
+  readonly nic: string;
+  readonly changed: boolean;
+  readonly before?: string;
+  readonly after?: string;
+  readonly way?: string;
+}
+
+/** The cards of a guest, one of them, or a change of one, by what is given. */
+export async function guestNet(
+  env: Environment,
+  vmidText: string,
+  nicText: string | null,
+  { delete: deleted, timeout, linkDown, ...wishes }: NicFlags,
+  options: OutputOptions,
+): Promise<number> {
+  const path = `/guests/${parseVmid(vmidText)}/net`;
+  const changes = { ...wishes, ...(linkDown !== undefined && { link_down: linkDown }) };
+  const isDelete = deleted === true;
+  const isChange = Object.keys(changes).length > 0;
+  if (isDelete && isChange) {
+    throw new AgentError('InvalidArgument', '--delete takes the whole card away: it goes with no option of it');
+  }
+  if (nicText === null) {
+    if (isDelete || isChange) throw new AgentError('InvalidArgument', 'say which card is to change: net0, net1, ...');
+    return showNics(env, path, options);
+  }
+  const ofNic = `${path}/${parseNicName(nicText)}`;
+  if (!isDelete && !isChange) return show(env, 'get', ofNic, await callVerb(env, 'get', ofNic), options);
+  const verb = isDelete ? 'delete' : 'set';
+  const input = { ...changes, ...(timeout !== undefined && { timeout }) };
+  const result = (await callVerb(env, verb, ofNic, input)) as ChangedNic;
+  if (options.format !== 'text') return show(env, verb, ofNic, result, options);
+  for (const line of describeNic(result)) env.print(line);
+  return 0;
+}
+
+/** In a table the options are the value taken apart; where they could not be, the value says what there is. */
+async function showNics(env: Environment, path: string, options: OutputOptions): Promise<number> {
+  const nics = (await callVerb(env, 'get', path)) as { value: string; problem?: string }[];
+  const rows = nics.map(({ value, ...parts }) => (parts.problem === undefined ? parts : { ...parts, value }));
+  return show(env, 'get', path, options.format === 'text' ? rows : nics, options);
+}
+
+function describeNic({ guest, nic, changed, before, after, way }: ChangedNic): string[] {
+  if (!changed) return [before === undefined ? `${guest} has no ${nic}` : `${guest}: ${nic} is so already: ${before}`];
+  return [
+    `${guest}: ${nic} was ${before ?? ''}`,
+    after === undefined
+      ? `${guest}: ${nic} is gone (by ${way ?? ''})`
+      : `${guest}: ${nic} is ${after} (by ${way ?? ''})`,
+  ];
+}
+
+async function show(
+  env: Environment,
+  verb: Verb,
+  path: string,
+  result: unknown,
+  options: OutputOptions,
+): Promise<number> {
+  const returns = findResource(path)?.resource.methods[verb]?.returns ?? { type: 'null' };
   env.print(await renderResult(result, returns, options));
   return 0;
 }

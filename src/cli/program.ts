@@ -12,8 +12,8 @@ import type { Environment } from './environment.ts';
 import { exportFormats } from '../ledger/export.ts';
 import type { ExportFormat } from '../ledger/export.ts';
 import { showDiagnosis } from './doctor-command.ts';
-import { controlGuest } from './guest-commands.ts';
-import type { GuestVerb } from './guest-commands.ts';
+import { controlGuest, guestNet } from './guest-commands.ts';
+import type { GuestVerb, NicFlags } from './guest-commands.ts';
 import { changeHooks, showHooks } from './hook-commands.ts';
 import type { HookFlags } from './hook-commands.ts';
 import * as ledgerFiles from './ledger-file-commands.ts';
@@ -245,6 +245,35 @@ function addGuest(env: Environment, guest: Command, done: (action: Promise<numbe
     .addHelpText('after', examples(['guest show 100', 'guest show 100 --output-format yaml']))
     .action((vmid: string, flags: FormatFlags) =>
       done(commands.showGuest(env, parseVmid(vmid), outputOptions(env, flags))),
+    );
+  withFormat(
+    guest
+      .command('net <vmid> [nic]')
+      .description(
+        'Network cards of a guest on any node, or one of them; with an option, changes that and leaves the rest as it is.',
+      ),
+  )
+    .option('--bridge <name>', 'bridge')
+    .option('--tag <vlan>', 'VLAN of an access port, or none')
+    .option('--trunks <vlans>', 'VLANs it trunks, such as 10,20,30-32; or none')
+    .addOption(new Option('--firewall <flag>', 'firewall of Proxmox VE').choices(['0', '1']))
+    .addOption(new Option('--link-down <flag>', 'takes the link down').choices(['0', '1']))
+    .option('--mtu <bytes>', 'largest packet, or none')
+    .option('--delete', 'takes the card away')
+    .option('--timeout <seconds>', 'how long Proxmox VE may take; 60 when not given', wholeNumber)
+    .addHelpText(
+      'after',
+      examples(['guest net 100', 'guest net 100 net0 --tag 20', 'guest net 100 net1 --tag none --trunks 10,20']),
+    )
+    .action(
+      (
+        vmid: string,
+        nic: string | undefined,
+        { outputFormat, noborder, noheader, ...flags }: FormatFlags & NicFlags,
+      ) => {
+        const format = { outputFormat, ...(noborder && { noborder }), ...(noheader && { noheader }) };
+        return done(guestNet(env, vmid, nic ?? null, flags, outputOptions(env, format)));
+      },
     );
   for (const [verb, [description, timeout, shown]] of Object.entries(guestVerbs) as [
     GuestVerb,

@@ -2,8 +2,9 @@
 import type { BlockDraft } from '../ledger/block.ts';
 import type { AgentError } from '../model/errors.ts';
 import type { GuestKind } from '../model/guest.ts';
-import type { Vmid } from '../model/names.ts';
+import type { NicName, Vmid } from '../model/names.ts';
 import type { Cause } from '../ports/contracts.ts';
+import type { NicSettings } from '../proxmox/nic-settings.ts';
 import type { Systemd } from '../systemd1/systemd.ts';
 import type { TaskRunner } from '../systemd1/task.ts';
 
@@ -81,7 +82,7 @@ export interface GuestApi {
    * when the task failed, with `Timeout` when it goes on after `deadlineMs`.
    */
   control(
-    guest: { readonly kind: GuestKind; readonly vmid: Vmid; readonly node: string },
+    guest: ClusterPlace,
     action: GuestAction,
     options: {
       /** Of a shutdown or reboot: how long the guest may take. */
@@ -91,6 +92,28 @@ export interface GuestApi {
       readonly onLine: (line: string) => void;
     },
   ): Promise<void>;
+}
+
+/** Network cards of the cluster's guests, through Proxmox VE's API. */
+export interface NicApi {
+  read(guest: ClusterPlace, wait: ProgramWait): Promise<NicSettings>;
+  /**
+   * Sets one, or removes it (null). Rejects with Proxmox VE's own message; with `Conflict` when the configuration is not the
+   * one with this digest any more.
+   */
+  write(guest: ClusterPlace, change: NicWrite, wait: ProgramWait): Promise<void>;
+}
+
+export interface NicWrite {
+  readonly nic: NicName;
+  readonly value: string | null;
+  readonly digest: string;
+}
+
+export interface ClusterPlace {
+  readonly kind: GuestKind;
+  readonly vmid: Vmid;
+  readonly node: string;
 }
 
 /** The part of the port engine that is told when a guest has started or ended. */

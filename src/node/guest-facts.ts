@@ -141,10 +141,14 @@ export function refuseUntouchable(facts: GuestFacts, action: string): void {
       `${guest} is a template, which cannot ${action}: make a guest of it with \`${facts.kind === 'lxc' ? 'pct' : 'qm'} clone ${facts.vmid} NEWID\``,
     );
   }
-  if (settings.lock !== null) {
-    throw new AgentError(
-      'Busy',
-      `${guest} is locked (${settings.lock}): try again when that has ended, or, if nothing is under way, \`${facts.kind === 'lxc' ? 'pct' : 'qm'} unlock ${facts.vmid}\``,
-    );
-  }
+  refuseLocked(facts, settings.lock);
+}
+
+/** `lock`: why Proxmox VE keeps others off the guest; throws unless it is null. */
+export function refuseLocked({ kind, vmid }: Pick<GuestFacts, 'kind' | 'vmid'>, lock: string | null): void {
+  if (lock === null) return;
+  throw new AgentError(
+    'Busy',
+    `${guestLabel({ kind, vmid })} is locked (${lock}): try again when that has ended, or, if nothing is under way, \`${kind === 'lxc' ? 'pct' : 'qm'} unlock ${vmid}\``,
+  );
 }

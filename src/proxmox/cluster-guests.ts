@@ -6,6 +6,8 @@ import type { NicName, Vmid } from '../model/names.ts';
 import type { CallOptions, ProxmoxClient } from './api-client.ts';
 import { ProxmoxError } from './api-error.ts';
 import type { ProxmoxErrorFacts } from './api-error.ts';
+import { nicValues } from './nic-settings.ts';
+import type { NicSettings } from './nic-settings.ts';
 import { followTask } from './tasks.ts';
 import type { FollowOptions, TaskResult } from './tasks.ts';
 import { parseUpid } from './upid.ts';
@@ -69,43 +71,32 @@ function readGuest(row: unknown): ClusterGuest[] {
   ];
 }
 
-/**
- * Edits one `netN` as it will be after the next start, and writes it only when nobody wrote to the configuration since it
- * was read (`Conflict` otherwise). `edit` gets null for a nic that the guest does not have, and answers null to remove it.
- * On a running guest Proxmox VE plugs the nic anew at once. Needs `VM.Audit`, `VM.Config.Network` and `SDN.Use`. Must not
- * be called from a hook: it waits for the guest's lock.
- */
-export async function changeNic(
-  client: ProxmoxClient,
-  place: GuestPlace,
-  nic: NicName,
-  edit: (value: string | null) => string | null,
-  options?: CallOptions,
-): Promise<{ before: string | null; after: string | null }> {
-  const config = configOf(client, place, options);
-  const answer: unknown = await config.$get();
+/** Every `netN` as it will be after the next start. Needs `VM.Audit`. */
+export async function readNics(client: ProxmoxClient, place: GuestPlace, options?: CallOptions): Promise<NicSettings> {
+  const answer: unknown = await configOf(client, place, options).$get();
   const fields = (typeof answer === 'object' && answer !== null ? answer : {}) as Record<string, unknown>;
-  const digest = fields['digest'];
+  const { digest, lock } = fields;
   if (typeof digest !== 'string') throw misshapen(`the configuration of guest ${place.vmid} has no digest`);
-  // By number, so that no other key can be meant.
-  const key = `net${nicIndex(nic)}`;
-  const before = typeof fields[key] === 'string' ? fields[key] : null;
-  const after = edit(before);
-  if (after === before) return { before, after };
-  await config.$put({ digest, ...(after === null ? { delete: key } : { [key]: after }) });
-  return { before, after };
+  const settings = Object.entries(fields).flatMap(([key, value]) =>
+    typeof value === 'string' ? [[key, value] as const] : [],
+  );
+  return { values: nicValues(settings), lock: typeof lock === 'string' ? lock : null, digest };
 }
 
-/** The value of one `netN` as it will be after the next start; null when the guest has no such nic. */
-export async function readNic(
+/**
+ * Sets one `netN`, or removes it (null), unless somebody wrote to the configuration since `digest` was read (`Conflict`). On
+ * a running guest Proxmox VE plugs the nic anew at once. Needs `VM.Config.Network` and `SDN.Use`. Must not be called from
+ * a hook: it waits for the guest's lock.
+ */
+export async function writeNic(
   client: ProxmoxClient,
   place: GuestPlace,
-  nic: NicName,
+  { nic, value, digest }: { readonly nic: NicName; readonly value: string | null; readonly digest: string },
   options?: CallOptions,
-): Promise<string | null> {
-  const fields: unknown = await configOf(client, place, options).$get();
-  const value = (fields as Record<string, unknown> | null)?.[`net${nicIndex(nic)}`];
-  return typeof value === 'string' ? value : null;
+): Promise<void> {
+  // By number, so that no other key can be meant.
+  const key = `net${nicIndex(nic)}`;
+  await configOf(client, place, options).$put({ digest, ...(value === null ? { delete: key } : { [key]: value }) });
 }
 
 export type GuestAction = 'start' | 'stop' | 'shutdown' | 'reboot';

@@ -101,8 +101,8 @@ function parseFlag(key: string, value: string | undefined): boolean {
   return flag;
 }
 
-/** `trunks=10;20;30-32`, as Proxmox VE writes it. */
-function parseTrunks(value: string | undefined): VlanTag[] {
+/** `10;20;30-32`, as Proxmox VE writes it; ascending, each once. Throws `InvalidArgument`. */
+export function parseTrunks(value: string | undefined): VlanTag[] {
   if (value === undefined) return [];
   const tags = new Set<VlanTag>();
   for (const part of value.split(';')) {

@@ -13,7 +13,7 @@ export interface ParameterSpec {
 }
 
 export interface PropertySpec {
-  readonly type: 'string' | 'integer' | 'boolean' | 'array' | 'object';
+  readonly type: 'string' | 'integer' | 'number' | 'boolean' | 'array' | 'object';
   readonly description: string;
   readonly optional?: true;
 }

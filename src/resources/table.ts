@@ -82,6 +82,40 @@ const controlResult = {
     ports: { type: 'string', description: 'What became of its ports.', optional: true },
   },
 } as const;
+const nicProperties = {
+  nic: { type: 'string', description: 'net0 to net31.' },
+  value: { type: 'string', description: 'All of it, as Proxmox VE has it.' },
+  netdev: { type: 'string', description: 'Its network device on the host of the guest.', optional: true },
+  bridge: { type: 'string', description: 'Bridge.', optional: true },
+  tag: { type: 'integer', description: 'VLAN of an access port.', optional: true },
+  trunks: { type: 'array', description: 'VLANs it trunks.', optional: true },
+  firewall: { type: 'boolean', description: 'Whether the firewall of Proxmox VE stands before it.', optional: true },
+  link_down: { type: 'boolean', description: 'Whether its link is down.', optional: true },
+  mac: { type: 'string', description: 'MAC address.', optional: true },
+  model: { type: 'string', description: "A machine's: what it emulates.", optional: true },
+  name: { type: 'string', description: "A container's: its name inside.", optional: true },
+  mtu: { type: 'integer', description: 'In bytes; 1 is that of the bridge.', optional: true },
+  rate: { type: 'number', description: 'In megabytes per second.', optional: true },
+  queues: { type: 'integer', description: "A machine's: packet queues.", optional: true },
+  ip: { type: 'string', description: "A container's: IPv4.", optional: true },
+  gw: { type: 'string', description: "A container's: IPv4 gateway.", optional: true },
+  ip6: { type: 'string', description: "A container's: IPv6.", optional: true },
+  gw6: { type: 'string', description: "A container's: IPv6 gateway.", optional: true },
+  host_managed: { type: 'boolean', description: "A container's: the host configures it.", optional: true },
+  unknown: { type: 'array', description: 'Options that are not known here.', optional: true },
+  problem: { type: 'string', description: 'Why its options cannot be told.', optional: true },
+} as const;
+const nicChangeResult = {
+  type: 'object',
+  properties: {
+    guest: { type: 'string', description: 'Kind and number, such as CT 100.' },
+    nic: { type: 'string', description: 'net0 to net31.' },
+    changed: { type: 'boolean', description: 'Whether anything had to be done.' },
+    before: { type: 'string', description: 'All of it, as it was.', optional: true },
+    after: { type: 'string', description: 'All of it, as it is; missing when it is gone.', optional: true },
+    way: { type: 'string', description: 'api, or the tool that did it.', optional: true },
+  },
+} as const;
 const vmidInPath = {
   vmid: { type: 'integer', description: 'Number of the guest.', minimum: 100, maximum: 999_999_999 },
 } as const;
@@ -251,6 +285,55 @@ export const resourceTable = [
             snapshots: { type: 'array', description: 'Names of its snapshots.', optional: true },
           },
         },
+      },
+    },
+  },
+  {
+    path: '/guests/{vmid}/net',
+    pathParameters: vmidInPath,
+    methods: {
+      get: {
+        handler: 'guests.nics',
+        privilege: 'read',
+        description: 'Network cards of a guest, as they are after its next start.',
+        parameters: {},
+        returns: { type: 'array', items: { properties: nicProperties } },
+      },
+    },
+  },
+  {
+    path: '/guests/{vmid}/net/{nic}',
+    pathParameters: { ...vmidInPath, nic: { type: 'string', description: 'net0 to net31.' } },
+    methods: {
+      get: {
+        handler: 'guests.nic',
+        privilege: 'read',
+        description: 'One network card of a guest.',
+        parameters: {},
+        returns: { type: 'object', properties: nicProperties },
+      },
+      set: {
+        handler: 'guests.set-nic',
+        privilege: 'guests',
+        description:
+          'Changes options of a network card and leaves the others as they are; a running guest has it at once.',
+        parameters: {
+          bridge: { type: 'string', description: 'Bridge.', optional: true },
+          tag: { type: 'string', description: 'VLAN of an access port, or none.', optional: true },
+          trunks: { type: 'string', description: 'VLANs it trunks, such as 10,20,30-32; or none.', optional: true },
+          firewall: { type: 'boolean', description: 'Firewall of Proxmox VE.', optional: true },
+          link_down: { type: 'boolean', description: 'Takes the link down.', optional: true },
+          mtu: { type: 'string', description: 'In bytes, or none.', optional: true },
+          ...guestTimeout('How long Proxmox VE may take'),
+        },
+        returns: nicChangeResult,
+      },
+      delete: {
+        handler: 'guests.delete-nic',
+        privilege: 'guests',
+        description: 'Takes a network card away from a guest; a running guest loses it at once.',
+        parameters: guestTimeout('How long Proxmox VE may take'),
+        returns: nicChangeResult,
       },
     },
   },

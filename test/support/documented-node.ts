@@ -34,6 +34,7 @@ import { openLedger } from './ledger-fixtures.ts';
 import { attached, healthyNode } from './node-facts.ts';
 import { foreign, ProxmoxHost } from './proxmox-host.ts';
 import { MemoryLedgerStore } from './memory-ledger-store.ts';
+import { NicHost } from './nic-host.ts';
 import { nodeKeys, policyText, proofFileOf } from './signed-logs.ts';
 
 const host = 'pve1';
@@ -85,6 +86,7 @@ export async function documentedNode(): Promise<DocumentedNode> {
     processOf: () => Promise.resolve(null),
     notices: () => [],
     guests: { control: controlled },
+    nics: new NicHost(Object.fromEntries(configurations)).nics,
   };
   const caller = { sender: ':1.1', uid: 0 };
   const { handlers } = portAgentObject(service, authoriseByUid(0));

@@ -9,6 +9,7 @@ import { resourceTable } from '../../src/resources/table.ts';
 import type { Privilege, ResourceSpec } from '../../src/resources/table.ts';
 import { settled } from '../support/fake-clock.ts';
 import { guestDirectory } from '../support/guest-directory.ts';
+import { NicHost } from '../support/nic-host.ts';
 import { cause, guestOf } from '../support/ports-fixtures.ts';
 import { refusedWith } from '../support/refused.ts';
 import { nodeKeys } from '../support/signed-logs.ts';
@@ -44,6 +45,7 @@ async function start(
     ledger: world.ledger,
     ledgerKey,
     directory: guestDirectory({ 100: container }),
+    nics: new NicHost({ 100: container }).nics,
     witnesses,
     processOf: () => Promise.resolve('busctl[4711]'),
     notices: () => notices,
@@ -258,6 +260,22 @@ describe('the resources', () => {
     await assert.rejects(call('get', '/guests/99'), refusedWith('InvalidArgument', 'vmid'));
   });
 
+  it("show and change a guest's nics", async () => {
+    const { call, asked } = await start();
+    const value = 'name=eth0,bridge=ovsbr0,hwaddr=BC:24:11:00:01:00,ip=dhcp,tag=10';
+    const net0 = { nic: 'net0', value, netdev: 'veth100i0', firewall: false, link_down: false, bridge: 'ovsbr0', tag: 10, mac: 'bc:24:11:00:01:00', name: 'eth0', ip: 'dhcp' }; // prettier-ignore
+    assert.deepEqual(((await call('get', '/guests/100/net')) as unknown[])[0], net0);
+    assert.deepEqual(await call('get', '/guests/100/net/net0'), net0);
+    const same = { guest: 'CT 100', nic: 'net0', changed: false, before: value, after: value };
+    assert.deepEqual(await call('set', '/guests/100/net/net0', { tag: '10', firewall: false }), same);
+    await assert.rejects(call('set', '/guests/100/net/net0', { tag: '20' }), refusedWith('Busy', 'locked (backup)'));
+    await assert.rejects(call('delete', '/guests/100/net/net0', { timeout: 5 }), refusedWith('Busy'));
+    await assert.rejects(call('set', '/guests/100/net/net0'), refusedWith('InvalidArgument', 'nothing to change'));
+    await assert.rejects(call('get', '/guests/100/net/net5'), refusedWith('NotFound', 'it has net0, net1'));
+    await assert.rejects(call('get', '/guests/100/net/eth0'), refusedWith('InvalidArgument', 'net0 to net31'));
+    assert.deepEqual(asked, ['read', 'read', 'guests', 'guests', 'guests', 'guests', 'read', 'read']);
+  });
+
   it('show the observed state, of one plugin or of all', async () => {
     const { call } = await start();
     const net = {
@@ -329,7 +347,7 @@ describe('the resources', () => {
 
   it('answer with the keys that they declare, and every one that is not optional', async () => {
     const { call } = await start();
-    const paths = { port: 'vi100', bridge: 'ovsbr0', plugin: 'net', height: '0', vmid: '100' };
+    const paths = { port: 'vi100', bridge: 'ovsbr0', plugin: 'net', height: '0', vmid: '100', nic: 'net0' };
     for (const { path, methods } of resourceTable as readonly ResourceSpec[]) {
       const returns = methods.get?.returns;
       if (returns?.type !== 'object' && returns?.type !== 'array') continue;

@@ -220,6 +220,59 @@ describe('guest', () => {
   });
 });
 
+describe('guest net', () => {
+  const before = 'name=eth0,bridge=ovsbr0,tag=10';
+  const after = 'name=eth0,bridge=ovsbr0,tag=20';
+  const net0 = { nic: 'net0', value: before, bridge: 'ovsbr0', tag: 10 };
+  const changed = { guest: 'CT 100', nic: 'net0', changed: true, before, after, way: 'api' };
+
+  it('lists the cards, or shows one', async () => {
+    const answers = { 'get /guests/100/net': [net0], 'get /guests/100/net/net0': net0 };
+    assert.match((await type('guest net 100', { answers })).out, /\| net0 \| ovsbr0 \| 10 {2}\|/);
+    const { out } = await type('guest net 100 net0 --output-format json', { answers });
+    assert.deepEqual(JSON.parse(out), net0);
+  });
+
+  it('changes what is given and nothing else, and says what it was', async () => {
+    const answers = { 'set /guests/100/net/net0': changed };
+    const { out, calls, waitMs } = await type('guest net 100 net0 --tag 20 --link-down 0', { answers });
+    assert.equal(out, `CT 100: net0 was ${before}\nCT 100: net0 is ${after} (by api)`);
+    assert.deepEqual(calls, [['Call', 'sss', 'set', '/guests/100/net/net0', '{"tag":"20","link_down":"0"}']]);
+    assert.equal(waitMs, 150_000);
+    const json = await type('guest net 100 net0 --bridge b --timeout 5 --output-format json', { answers });
+    assert.deepEqual(JSON.parse(json.out), changed);
+    assert.equal(json.waitMs, 95_000);
+  });
+
+  it('says that there was nothing to do', async () => {
+    const same = { guest: 'CT 100', nic: 'net0', changed: false, before, after: before };
+    const gone = { guest: 'CT 100', nic: 'net1', changed: false };
+    const answers = { 'set /guests/100/net/net0': same, 'delete /guests/100/net/net1': gone };
+    assert.equal((await type('guest net 100 net0 --tag 10', { answers })).out, `CT 100: net0 is so already: ${before}`);
+    assert.equal((await type('guest net 100 net1 --delete', { answers })).out, 'CT 100 has no net1');
+  });
+
+  it('takes a card away', async () => {
+    const gone = { guest: 'CT 100', nic: 'net0', changed: true, before, way: 'api' };
+    const { out } = await type('guest net 100 net0 --delete', { answers: { 'delete /guests/100/net/net0': gone } });
+    assert.equal(out, `CT 100: net0 was ${before}\nCT 100: net0 is gone (by api)`);
+  });
+
+  it('refuses what it would have to guess', async () => {
+    for (const line of [
+      'guest net',
+      'guest net web',
+      'guest net 100 eth0',
+      'guest net 100 --tag 20',
+      'guest net 100 --delete',
+      'guest net 100 net0 --delete --tag 20',
+      'guest net 100 net0 --firewall on',
+    ]) {
+      assert.equal((await type(line)).exitCode, 64, line);
+    }
+  });
+});
+
 describe('the command line', () => {
   describe('list', () => {
     it('prints names to a pipe, one on a line', async () => {

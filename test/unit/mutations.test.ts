@@ -15,6 +15,7 @@ const edges = new Set([
   ...of('platform/interfaces-file.ts', 'InterfacesFile', '#writePending', '#writeCurrent'),
   ...of('systemd1/systemd.ts', 'Systemd', 'startUnit', 'stopUnit', 'restartUnit', 'killUnit', 'runJob'),
   ...of('node/contracts.ts', 'GuestApi', 'control'),
+  ...of('node/contracts.ts', 'NicApi', 'write'),
   ...of('node/contracts.ts', 'SnippetFiles', 'put', 'remove'),
   ...of('node/setup/performer.ts', 'SetupFiles', 'write', 'remove', 'move'),
 ]);
@@ -117,6 +118,13 @@ const mutants = [
     'await this.#recorded(vmid, plan, request, () => plan.run());',
     'await plan.run();',
     'src/node/contracts.ts GuestApi.control',
+  ],
+  [
+    "a guest's nic that is written before its block",
+    'src/node/guest-nics.ts',
+    'await this.#options.recorder.writeAheadAll([draft], async () => {',
+    'await this.#api(place).write(place, { nic, value: after, digest }, wait); await this.#options.recorder.writeAheadAll([draft], async () => {',
+    'src/node/contracts.ts NicApi.write',
   ],
   [
     'a function that is handed on, not called',

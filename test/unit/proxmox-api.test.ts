@@ -15,19 +15,16 @@ import { ProxmoxHttp } from '../../src/platform/proxmox-http.ts';
 import type { ProxmoxTrust } from '../../src/platform/proxmox-http.ts';
 import { ProxmoxClient } from '../../src/proxmox/api-client.ts';
 import { ProxmoxError } from '../../src/proxmox/api-error.ts';
-import {
-  changeNic,
-  controlGuest,
-  createContainer,
-  listClusterGuests,
-  readNic,
-} from '../../src/proxmox/cluster-guests.ts';
+import { controlGuest, createContainer, listClusterGuests } from '../../src/proxmox/cluster-guests.ts';
 import type { GuestPlace, NewContainer } from '../../src/proxmox/cluster-guests.ts';
+import { nicApi } from '../../src/node/nic-api.ts';
+import type { NicWishes } from '../../src/proxmox/nic-edit.ts';
 import { Authority } from '../support/certificates.ts';
 import { FakeProxmox } from '../support/fake-proxmox.ts';
 import type { Misbehaviour } from '../support/fake-proxmox.ts';
 import { hastyTimers } from '../support/hasty-timers.ts';
-import { proxmoxSuite } from '../support/proxmox-suite.ts';
+import { NicHost } from '../support/nic-host.ts';
+import { changeNic, proxmoxSuite, readNic } from '../support/proxmox-suite.ts';
 import { refusedWith } from '../support/refused.ts';
 
 const net0 = nicNameOf(0);
@@ -122,17 +119,13 @@ describe('the list of guests', () => {
 });
 
 describe('a nic', () => {
-  it('is written with the digest that was read, and only when it changes', async () => {
+  it('is written with the digest that was read', async () => {
     const client = connect();
-    const { after } = await changeNic(client, db, net0, (value) => `${value ?? ''},tag=30`);
+    const after = await changeNic(client, db, net0, (value) => `${value ?? ''},tag=30`);
     assert.equal(after, 'virtio=BC:24:11:00:01:01,bridge=ovsbr1,tag=30');
     assert.equal(await readNic(client, db, net0), after);
-    fake.requests.length = 0;
-    await changeNic(client, db, net0, (value) => value);
-    assert.deepEqual(
-      fake.requests.map(({ method }) => method),
-      ['GET'],
-    );
+    const [{ form } = { form: {} }] = fake.requests.filter(({ method }) => method === 'PUT');
+    assert.deepEqual(Object.keys(form).sort(), ['digest', 'net0']);
   });
 
   it('is added and removed', async () => {
@@ -163,6 +156,48 @@ describe('a nic', () => {
       [400, { net0: "unable to hotplug net0: bridge 'none' does not exist" }],
     );
     assert.match(error.message, /: 400 Parameter verification failed\. net0: unable to hotplug net0: /);
+  });
+});
+
+describe('a nic that the service changes', () => {
+  const net = { mtu: '1400' };
+  const change = (vmid: number, wishes: NicWishes): Promise<unknown> => {
+    const { host, nics } = new NicHost({ 100: 'net0: name=stale\n' }, { api: nicApi(connect()) });
+    host.write('/etc/pve/.vmlist', '{"version":1,"ids":{"200":{"node":"pve2","type":"lxc","version":2}}}');
+    const wait = { deadlineMs: 30_000, signal: new AbortController().signal };
+    return nics.change(parseVmid(vmid), net0, { wishes, wait, cause: { cause: 'test', user: 'root', uid: 0 } });
+  };
+
+  it('is written to the value that the API has, in one request', async () => {
+    await change(100, net);
+    const value = 'name=eth0,bridge=ovsbr0,hwaddr=BC:24:11:00:01:00,tag=10,type=veth,mtu=1400';
+    assert.equal(fake.guests.get(100)?.config.get('net0'), value);
+    assert.deepEqual(
+      fake.requests.map(({ method, path }) => `${method} ${path}`),
+      ['GET /nodes/pve1/lxc/100/config', 'PUT /nodes/pve1/lxc/100/config'],
+    );
+    await change(100, net);
+    assert.equal(fake.requests.length, 3);
+  });
+
+  it('is left alone on a guest that is locked on another node', async () => {
+    fake.guests.get(200)?.config.set('net0', 'name=eth0,bridge=ovsbr0');
+    await assert.rejects(change(200, net), refusedWith('Busy', 'locked (backup)'));
+    assert.deepEqual(
+      fake.requests.map(({ method }) => method),
+      ['GET'],
+    );
+  });
+
+  it('is refused with the privilege that the token lacks', async () => {
+    fake.misbehave(
+      { status: 403, reason: 'Permission check failed (/vms/100, VM.Config.Network)' },
+      ({ method }) => method === 'PUT',
+    );
+    await assert.rejects(
+      change(100, net),
+      refusedWith('AccessDenied', '(/vms/100, VM.Config.Network)', 'SDN.Use on the bridge'),
+    );
   });
 });
 

@@ -69,7 +69,7 @@ export interface Environment {
     config: string | null;
     dryRun: boolean;
     undo: boolean;
-    request: { bridges: readonly string[]; guests: readonly Vmid[] | 'all'; api: boolean };
+    request: { bridges: readonly string[]; guests: readonly Vmid[] | 'all'; api: 'control' | 'manage' | null };
     dialogue: { say(line: string): void; confirm(question: string): Promise<boolean> };
   }): Promise<void>;
   /** A yes or no, from the terminal. */

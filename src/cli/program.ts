@@ -122,7 +122,14 @@ export function buildProgram(env: Environment, finish: (code: number) => void): 
     .option('--undo', 'take back what setup did, the newest first')
     .option('--bridge <name...>', 'make these bridges where they are missing, or have no stanza')
     .option('--attach <vmid...>', 'give these guests our hookscript; all: all but templates')
-    .option('--api', "make a user, role and token of Proxmox VE's API, and name them in the configuration")
+    .addOption(
+      new Option(
+        '--api [rights]',
+        "make a user, role and token of Proxmox VE's API, and name them in the configuration; manage: one that may change network cards",
+      )
+        .choices(['control', 'manage'])
+        .preset('control'),
+    )
     .option('--config <file>', 'configuration file')
     .action((flags: SetupFlags) => done(runSetup(env, flags)));
   withFormat(

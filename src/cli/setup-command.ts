@@ -7,7 +7,7 @@ export interface SetupFlags {
   readonly yes?: true;
   readonly dryRun?: true;
   readonly undo?: true;
-  readonly api?: true;
+  readonly api?: 'control' | 'manage';
   readonly bridge?: readonly string[];
   readonly attach?: readonly string[];
   readonly config?: string;
@@ -15,7 +15,7 @@ export interface SetupFlags {
 
 export async function runSetup(env: Environment, flags: SetupFlags): Promise<number> {
   const { bridge = [], attach = [] } = flags;
-  if (flags.undo === true && (bridge.length > 0 || attach.length > 0 || flags.api === true)) {
+  if (flags.undo === true && (bridge.length > 0 || attach.length > 0 || flags.api !== undefined)) {
     throw new AgentError('InvalidArgument', '--undo takes back all that setup did: it goes with nothing else');
   }
   if (attach.includes('all') && attach.length > 1) {
@@ -32,7 +32,7 @@ export async function runSetup(env: Environment, flags: SetupFlags): Promise<num
     request: {
       bridges: bridge.map(parseBridgeName),
       guests: attach[0] === 'all' ? 'all' : attach.map(parseVmid),
-      api: flags.api === true,
+      api: flags.api ?? null,
     },
     dialogue: {
       say: (line) => {

@@ -15,7 +15,7 @@ export function nicApi(client: ProxmoxClient): NicApi {
         if (code !== 'AccessDenied') throw error;
         throw new AgentError(
           code,
-          `${message}; a token that changes network cards needs VM.Config.Network on the guest and SDN.Use on the bridge`,
+          `${message}; a token that changes network cards needs VM.Config.Network on the guest and SDN.Use on the bridge: \`ovs-port-agent setup --api manage\`, then restart the service`,
           { cause: error },
         );
       }

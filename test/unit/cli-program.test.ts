@@ -926,7 +926,7 @@ describe('doctor', () => {
 });
 
 describe('setup', () => {
-  const request = { bridges: [], guests: [], api: false };
+  const request = { bridges: [], guests: [], api: null };
   const asked = { config: null, dryRun: false, undo: false };
 
   it('asks at a terminal, and does nothing without a yes', async () => {
@@ -947,8 +947,11 @@ describe('setup', () => {
 
   it('hands over what it shall make', async () => {
     const { calls } = await type('setup --yes --bridge ovsbr0 ovsbr1 --attach 100 101 --api');
-    const all = { bridges: ['ovsbr0', 'ovsbr1'], guests: [100, 101], api: true };
+    const all = { bridges: ['ovsbr0', 'ovsbr1'], guests: [100, 101], api: 'control' };
     assert.deepEqual(calls, [['setUp', { ...asked, request: all }]]);
+    assert.deepEqual((await type('setup --yes --api manage')).calls, [
+      ['setUp', { ...asked, request: { ...request, api: 'manage' } }],
+    ]);
     const { calls: others } = await type('setup --yes --attach all --undo');
     assert.deepEqual(others, []);
     assert.deepEqual((await type('setup --yes --attach all')).calls, [

@@ -17,7 +17,7 @@ import { healthyInterfaces, healthyNode } from '../support/node-facts.ts';
 import { foreign, ProxmoxHost } from '../support/proxmox-host.ts';
 import { refusedWith } from '../support/refused.ts';
 
-const nothing: SetupRequest = { bridges: [], guests: [], api: false };
+const nothing: SetupRequest = { bridges: [], guests: [], api: null };
 const places: Places = {
   configFile: '/etc/ovs-port-agent/config.toml',
   tokenFile: '/etc/ovs-port-agent/token',
@@ -173,7 +173,7 @@ class World extends ProxmoxHost {
   }
 }
 
-const everything: SetupRequest = { bridges: ['ovsbr9'], guests: 'all', api: true };
+const everything: SetupRequest = { bridges: ['ovsbr9'], guests: 'all', api: 'control' };
 
 describe('setup', () => {
   let world: World;
@@ -212,7 +212,7 @@ describe('setup', () => {
   });
 
   it('leaves nothing to do', async () => {
-    await world.setUp({ ...everything, bridges: [], api: false });
+    await world.setUp({ ...everything, bridges: [], api: null });
     assert.deepEqual(await world.plan({ ...nothing, guests: 'all' }), []);
     world.said.length = 0;
     await world.setUp();
@@ -320,7 +320,7 @@ describe('setup', () => {
   });
 
   describe('with --api', () => {
-    const request: SetupRequest = { ...nothing, api: true };
+    const request: SetupRequest = { ...nothing, api: 'control' };
 
     it('makes a user with no more rights than needed, and a token that root alone can read', async () => {
       await world.setUp(request);
@@ -335,6 +335,12 @@ describe('setup', () => {
         /\n\[proxmox\]\ntoken_file = "[^"]+token"\n$/,
       );
       assert.doesNotMatch([...world.said, JSON.stringify([world.recorded, world.journal])].join('\n'), /01234567/);
+    });
+
+    it('may change network cards when that is asked for, and says so', async () => {
+      await world.setUp({ ...nothing, api: 'manage' });
+      assert.deepEqual([...world.access.roles.values()], ['VM.Audit,VM.PowerMgmt,VM.Config.Network,SDN.Use']);
+      assert.match(world.said.join('\n'), /role OvsPortAgent, which may change network cards,/);
     });
 
     it('replaces a token whose secret was lost, and leaves user and role while another node has one', async () => {

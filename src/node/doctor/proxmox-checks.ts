@@ -7,6 +7,8 @@ import type { ApiFacts } from './facts.ts';
 
 /** What the service asks the API for: guests of the cluster, and to start and end them. */
 export const neededPrivileges: readonly string[] = ['VM.Audit', 'VM.PowerMgmt'];
+/** Beyond those, of an administrator who has the service change network cards: the guest's, and the bridges'. */
+export const managePrivileges: readonly string[] = ['VM.Config.Network', 'SDN.Use'];
 /** Vmids in one sentence; the rest is counted. */
 const namedMax = 10;
 

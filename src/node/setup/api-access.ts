@@ -1,16 +1,17 @@
 /** A user of Proxmox VE's API with a role of its own, and a token of this node. Made and removed by `pveum`, as root. */
 import { AgentError } from '../../model/errors.ts';
 import type { ProgramResult, Programs } from '../contracts.ts';
-import { neededPrivileges } from '../doctor/proxmox-checks.ts';
+import { managePrivileges, neededPrivileges } from '../doctor/proxmox-checks.ts';
 import { describeCommand, lastWords } from '../hooks/guest-hooks.ts';
 import { apiRole, apiUser } from './step.ts';
+import type { ApiRights } from './step.ts';
 
 const pveum = '/usr/sbin/pveum';
 const deadlineMs = 30_000;
 
 /** The line of the token's file. One that is there under this name is replaced: its secret cannot be read again. */
-export async function makeToken(programs: Programs, tokenId: string): Promise<string> {
-  const privileges = neededPrivileges.join(',');
+export async function makeToken(programs: Programs, tokenId: string, rights: ApiRights): Promise<string> {
+  const privileges = [...neededPrivileges, ...(rights === 'manage' ? managePrivileges : [])].join(',');
   const roles = await list(programs, ['role', 'list']);
   const verb = roles.some(({ roleid }) => roleid === apiRole) ? 'modify' : 'add';
   await call(programs, ['role', verb, apiRole, '--privs', privileges]);

@@ -95,7 +95,7 @@ export class Performer {
       case 'enable':
         return this.#run([systemctl, 'enable', ...(step.wasActive ? [] : ['--now']), step.unit]);
       case 'api': {
-        await writes.write(step.tokenFile, await makeToken(programs, step.tokenId), 0o600);
+        await writes.write(step.tokenFile, await makeToken(programs, step.tokenId, step.rights), 0o600);
         if (step.configFile === null) return;
         const text = (await files.read(step.configFile))?.text ?? '';
         if (!/^\[proxmox\]/m.test(text)) await writes.write(step.configFile, text + section(step.tokenFile), 0o644);

@@ -3,15 +3,15 @@ import { addCondone, readBridgeStanzas } from '../../interfaces/bridge-stanza.ts
 import type { Vmid } from '../../model/names.ts';
 import type { NodeFacts } from '../doctor/facts.ts';
 import type { FolderStorage } from '../../proxmox/storages.ts';
-import type { Step } from './step.ts';
+import type { ApiRights, Step } from './step.ts';
 
 export interface SetupRequest {
   /** Bridges to make when they are missing, or have no stanza. */
   readonly bridges: readonly string[];
   /** Guests that shall have our hookscript; `all` but templates. */
   readonly guests: readonly Vmid[] | 'all';
-  /** Whether to make a user, role and token of the API. */
-  readonly api: boolean;
+  /** Makes a user, role and token of the API, with these rights. */
+  readonly api: ApiRights | null;
 }
 
 export interface Places {
@@ -44,7 +44,7 @@ export function planSetup(
       .map(({ path, source }): Step => ({ kind: 'file', path, source, before: null })),
     ...planSnippets(facts, local),
     ...planEnable(facts),
-    ...(request.api ? [planApi(facts, places)] : []),
+    ...(request.api === null ? [] : [planApi(facts, places, request.api)]),
     ...planHookscripts(facts, request),
   ];
 }
@@ -96,12 +96,13 @@ function planEnable({ service: { unit } }: NodeFacts): Step[] {
   return [{ kind: 'enable', unit: unitName, wasActive: unit.activeState === 'active' }];
 }
 
-function planApi({ api, node }: NodeFacts, { tokenFile, configFile }: Places): Step {
+function planApi({ api, node }: NodeFacts, { tokenFile, configFile }: Places, rights: ApiRights): Step {
   return {
     kind: 'api',
     tokenFile: api?.tokenFile ?? tokenFile,
     tokenId: node,
     configFile: api === null ? configFile : null,
+    rights,
   };
 }
 

@@ -22,7 +22,16 @@ export type Step =
   | { readonly kind: 'hookscript'; readonly vmid: Vmid }
   | { readonly kind: 'enable'; readonly unit: string; readonly wasActive: boolean }
   /** A user, its role and a token of it; the configuration names the token's file. */
-  | { readonly kind: 'api'; readonly tokenFile: string; readonly tokenId: string; readonly configFile: string | null };
+  | {
+      readonly kind: 'api';
+      readonly tokenFile: string;
+      readonly tokenId: string;
+      readonly configFile: string | null;
+      readonly rights: ApiRights;
+    };
+
+/** `control`: see, start and end guests; `manage`: change their network cards as well. */
+export type ApiRights = 'control' | 'manage';
 
 /** One line, before it is done. */
 export function describeStep(step: Step): string {
@@ -49,7 +58,7 @@ export function describeStep(step: Step): string {
     case 'enable':
       return `enable ${step.unit}${step.wasActive ? '' : ' and start it'}`;
     case 'api':
-      return `make the API's user ${apiUser} with the role ${apiRole} and a token in ${step.tokenFile}${step.configFile === null ? '' : `, and name it in ${step.configFile}`}`;
+      return `make the API's user ${apiUser} with the role ${apiRole}${step.rights === 'manage' ? ', which may change network cards,' : ''} and a token in ${step.tokenFile}${step.configFile === null ? '' : `, and name it in ${step.configFile}`}`;
   }
 }
 

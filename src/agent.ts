@@ -30,6 +30,8 @@ import { parsePhase } from './model/lifecycle.ts';
 import { parseGuestUnit } from './model/guest.ts';
 import { parseVmid } from './model/names.ts';
 import type { Recorded } from './node/contracts.ts';
+import { containerApi } from './node/container-api.ts';
+import { ContainerCreation } from './node/container-creation.ts';
 import { guestApi } from './node/guest-api.ts';
 import { nicApi } from './node/nic-api.ts';
 import { GuestControl } from './node/guest-control.ts';
@@ -601,7 +603,7 @@ class Face {
 }
 
 /** The service without what needs the bus. */
-type OffBus = Omit<Service, 'guests' | 'nics' | 'processOf'>;
+type OffBus = Omit<Service, 'guests' | 'nics' | 'creation' | 'processOf'>;
 
 async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, face: Face): Promise<void> {
   const { config, bus: address, log, troubles, stopSignal, closers } = context;
@@ -631,6 +633,7 @@ async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, f
     processOf: (sender) => bus.senderPid(sender).then(describeProcess, () => null),
     guests: wireGuestControl(context, parts, recorder, tasks, systemd, face),
     nics: wireGuestNics(context, recorder, tasks),
+    creation: wireCreation(context, recorder, face),
   };
   const refusals = new RefusalRecord(authoriseByUid(process.getuid?.() ?? 0), {
     append: (draft) => recorder.append(draft),
@@ -692,6 +695,17 @@ function wireGuestNics({ config, node, proxmox }: Context, recorder: Recorder, t
     locks: new GuestLocks(config.lock_dir),
     recorder,
     node,
+  });
+}
+
+function wireCreation({ config, node, proxmox }: Context, recorder: Recorder, face: Face): ContainerCreation {
+  return new ContainerCreation({
+    files: hostFiles,
+    pveDir: config.pve_dir,
+    api: proxmox === null ? null : containerApi(proxmox, systemTimers),
+    recorder,
+    node,
+    onProgress: (vmid, line) => face.emitter?.signal('GuestProgress', [vmid, line]),
   });
 }
 

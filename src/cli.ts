@@ -17,6 +17,8 @@ const serviceBundle: string = './ovs-port-agentd.mjs';
 /** From typing a command to giving up on a service that does not answer. */
 const callDeadlineMs = 25_000;
 const connectDeadlineMs = 5_000;
+/** Of a shell's command that a signal 2 ended. */
+const exitInterrupted = 130;
 
 const open: { connection?: BusConnection } = {};
 
@@ -86,6 +88,16 @@ const environment: Environment = {
     } finally {
       terminal.close();
     }
+  },
+  onInterrupt(say) {
+    const onSignal = (): void => {
+      console.error(say());
+      process.exit(exitInterrupted);
+    };
+    process.once('SIGINT', onSignal);
+    return () => {
+      process.off('SIGINT', onSignal);
+    };
   },
   canAsk: process.stdin.isTTY,
   readLedger: readLedgerFile,

@@ -50,8 +50,6 @@ export const showNic: Handler = async ({ nics }, { parameters, signal }) => {
 
 export const setNic: Handler = (service, call) => {
   const { bridge, tag, trunks, firewall, link_down: linkDown, mtu } = call.parameters;
-  const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
-  const flag = (value: unknown): boolean | undefined => (typeof value === 'boolean' ? value : undefined);
   return changeNic(service, call, {
     bridge: text(bridge),
     tag: text(tag),
@@ -64,15 +62,50 @@ export const setNic: Handler = (service, call) => {
 
 export const deleteNic: Handler = (service, call) => changeNic(service, call, null);
 
+export const createGuest: Handler = ({ creation }, { parameters, cause, signal }) => {
+  const { template, hostname, storage, size, memory, net0, node, start, dry_run: isDryRun } = parameters;
+  return creation.create(vmidOf(parameters), {
+    wishes: {
+      template: String(template),
+      hostname: text(hostname),
+      storage: text(storage),
+      sizeGib: whole(size),
+      memoryMib: whole(memory),
+      net0: text(net0),
+      node: text(node),
+      start: start === true,
+    },
+    isDryRun: isDryRun === true,
+    wait: { deadlineMs: timeoutMsOf(parameters), signal },
+    cause,
+  });
+};
+
 async function changeNic(
   { nics }: Service,
   { parameters, cause, signal }: HandlerCall,
   wishes: NicChangeRequest['wishes'],
 ): Promise<Record<string, unknown>> {
   const nic = nicOf(parameters);
-  const wait = { deadlineMs: Number(parameters['timeout'] ?? guestTimeoutDefault) * 1000, signal };
+  const wait = { deadlineMs: timeoutMsOf(parameters), signal };
   const { guest, changed, before, after, way } = await nics.change(vmidOf(parameters), nic, { wishes, wait, cause });
   return { guest, nic, changed, ...definedOnly({ before, after, way }) };
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function flag(value: unknown): boolean | undefined {
+  return typeof value === 'boolean' ? value : undefined;
+}
+
+function whole(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined;
+}
+
+function timeoutMsOf(parameters: Parameters): number {
+  return Number(parameters['timeout'] ?? guestTimeoutDefault) * 1000;
 }
 
 function vmidOf(parameters: Parameters): Vmid {

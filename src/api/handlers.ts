@@ -7,7 +7,7 @@ import type { GuestAction } from '../node/contracts.ts';
 import { guestTimeoutDefault } from '../resources/table.ts';
 import type { HandlerName } from '../resources/table.ts';
 import { definedOnly, portEntry } from './entries.ts';
-import { deleteNic, listGuests, listNics, setNic, showGuest, showNic } from './guest-handlers.ts';
+import { createGuest, deleteNic, listGuests, listNics, setNic, showGuest, showNic } from './guest-handlers.ts';
 import type { Handler } from './handler.ts';
 import type { Service } from './service.ts';
 import { statusOf } from './status.ts';
@@ -49,6 +49,7 @@ export const handlers: Readonly<Record<HandlerName, Handler>> = {
   'guests.shutdown': controlGuest('shutdown'),
   'guests.reboot': controlGuest('reboot'),
   'guests.list': listGuests,
+  'guests.create': createGuest,
   'guests.get': showGuest,
   'guests.nics': listNics,
   'guests.nic': showNic,

@@ -2,6 +2,7 @@
 import type { Ledger } from '../ledger/ledger.ts';
 import type { SignerKey } from '../ledger/tlog/key.ts';
 import type { Witnesses } from '../ledger/witnesses.ts';
+import type { ContainerCreation } from '../node/container-creation.ts';
 import type { GuestControl } from '../node/guest-control.ts';
 import type { GuestDirectory } from '../node/guest-directory.ts';
 import type { GuestNics } from '../node/guest-nics.ts';
@@ -18,6 +19,7 @@ export interface Service {
   /** null when the configuration has none. */
   readonly witnesses: Pick<Witnesses, 'sights' | 'cosignedBlocks'> | null;
   readonly guests: Pick<GuestControl, 'control'>;
+  readonly creation: Pick<ContainerCreation, 'create'>;
   readonly nics: Pick<GuestNics, 'list' | 'show' | 'change'>;
   readonly directory: Pick<GuestDirectory, 'list' | 'show'>;
   /** The process behind a caller on the bus, in words; null when it cannot be told. */

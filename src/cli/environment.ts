@@ -72,6 +72,8 @@ export interface Environment {
     request: { bridges: readonly string[]; guests: readonly Vmid[] | 'all'; api: 'control' | 'manage' | null };
     dialogue: { say(line: string): void; confirm(question: string): Promise<boolean> };
   }): Promise<void>;
+  /** On Ctrl-C: the command complains with what `say` answers, and ends with exit code 130. Until the answer is called. */
+  onInterrupt(say: () => string): () => void;
   /** A yes or no, from the terminal. */
   ask(question: string): Promise<boolean>;
   /** Standard input is a terminal. */

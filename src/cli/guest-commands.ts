@@ -42,6 +42,51 @@ export async function controlGuest(
   return show(env, 'create', path, result, options);
 }
 
+export interface CreateFlags {
+  readonly template: string;
+  readonly hostname?: string;
+  readonly storage?: string;
+  readonly size?: number;
+  readonly memory?: number;
+  readonly net0?: string;
+  readonly node?: string;
+  readonly start?: true;
+  readonly dryRun?: true;
+  readonly timeout?: number;
+}
+
+/** Follows the task of Proxmox VE; who stops waiting is told its name, for it goes on. */
+export async function createGuest(
+  env: Environment,
+  vmidText: string,
+  { dryRun, ...flags }: CreateFlags,
+  options: OutputOptions,
+): Promise<number> {
+  const vmid = parseVmid(vmidText);
+  let task: string | null = null;
+  if (dryRun !== true) {
+    await env.listen('GuestProgress', ([ofVmid, line]) => {
+      if (ofVmid !== vmid) return;
+      task ??= /^task (UPID:\S+)$/.exec(String(line))?.[1] ?? null;
+      if (env.showsProgress) env.complain(String(line));
+    });
+  }
+  const stopListening = env.onInterrupt(() =>
+    task === null
+      ? `no longer waiting; whether CT ${vmid} is being created is not known yet: \`pvesh get /cluster/tasks\``
+      : `no longer waiting; the task goes on in Proxmox VE: ${task}`,
+  );
+  try {
+    const input = { vmid, ...flags, ...(dryRun === true && { dry_run: true }) };
+    const result = (await callVerb(env, 'create', '/guests', input)) as { guest: string; node: string; call: string };
+    if (options.format !== 'text') return await show(env, 'create', '/guests', result, options);
+    env.print(dryRun === true ? result.call : `${result.guest} is created on ${result.node}`);
+    return 0;
+  } finally {
+    stopListening();
+  }
+}
+
 export interface NicFlags {
   readonly bridge?: string;
   readonly tag?: string;

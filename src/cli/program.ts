@@ -12,8 +12,8 @@ import type { Environment } from './environment.ts';
 import { exportFormats } from '../ledger/export.ts';
 import type { ExportFormat } from '../ledger/export.ts';
 import { showDiagnosis } from './doctor-command.ts';
-import { controlGuest, guestNet } from './guest-commands.ts';
-import type { GuestVerb, NicFlags } from './guest-commands.ts';
+import { controlGuest, createGuest, guestNet } from './guest-commands.ts';
+import type { CreateFlags, GuestVerb, NicFlags } from './guest-commands.ts';
 import { changeHooks, showHooks } from './hook-commands.ts';
 import type { HookFlags } from './hook-commands.ts';
 import * as ledgerFiles from './ledger-file-commands.ts';
@@ -125,7 +125,7 @@ export function buildProgram(env: Environment, finish: (code: number) => void): 
     .addOption(
       new Option(
         '--api [rights]',
-        "make a user, role and token of Proxmox VE's API, and name them in the configuration; manage: one that may change network cards",
+        "make a user, role and token of Proxmox VE's API, and name them in the configuration; manage: one that may change network cards and create containers",
       )
         .choices(['control', 'manage'])
         .preset('control'),
@@ -255,6 +255,33 @@ function addGuest(env: Environment, guest: Command, done: (action: Promise<numbe
     );
   withFormat(
     guest
+      .command('create <vmid>')
+      .description(
+        'Creates an unprivileged container from a template, by the Proxmox API, and waits until it is there.',
+      ),
+  )
+    .requiredOption('--template <volume>', 'STORAGE:vztmpl/NAME')
+    .option('--hostname <name>', 'host name')
+    .option('--storage <name>', 'storage of its disk; local when not given')
+    .option('--size <gib>', 'size of its disk; 4 when not given', wholeNumber)
+    .option('--memory <mib>', '512 when not given', wholeNumber)
+    .option('--net0 <options>', 'network card, such as bridge=ovsbr0,tag=10')
+    .option('--node <name>', 'node to create it on; this one when not given')
+    .option('--start', 'start it when it is there')
+    .option('--dry-run', 'only say what would be asked of Proxmox VE')
+    .option('--timeout <seconds>', 'how long that may take; 60 when not given', wholeNumber)
+    .addHelpText(
+      'after',
+      examples([
+        'guest create 102 --template local:vztmpl/debian-13-standard_13.1-1_amd64.tar.zst --net0 bridge=ovsbr0,tag=10',
+        'guest create 103 --template local:vztmpl/debian-13-standard_13.1-1_amd64.tar.zst --node pve2 --dry-run',
+      ]),
+    )
+    .action((vmid: string, flags: FormatFlags & CreateFlags) =>
+      done(createGuest(env, vmid, withoutFormat(flags), outputOptions(env, flags))),
+    );
+  withFormat(
+    guest
       .command('net <vmid> [nic]')
       .description(
         'Network cards of a guest on any node, or one of them; with an option, changes that and leaves the rest as it is.',
@@ -272,15 +299,8 @@ function addGuest(env: Environment, guest: Command, done: (action: Promise<numbe
       'after',
       examples(['guest net 100', 'guest net 100 net0 --tag 20', 'guest net 100 net1 --tag none --trunks 10,20']),
     )
-    .action(
-      (
-        vmid: string,
-        nic: string | undefined,
-        { outputFormat, noborder, noheader, ...flags }: FormatFlags & NicFlags,
-      ) => {
-        const format = { outputFormat, ...(noborder && { noborder }), ...(noheader && { noheader }) };
-        return done(guestNet(env, vmid, nic ?? null, flags, outputOptions(env, format)));
-      },
+    .action((vmid: string, nic: string | undefined, flags: FormatFlags & NicFlags) =>
+      done(guestNet(env, vmid, nic ?? null, withoutFormat(flags), outputOptions(env, flags))),
     );
   for (const [verb, [description, timeout, shown]] of Object.entries(guestVerbs) as [
     GuestVerb,
@@ -527,6 +547,11 @@ function outputOptions(env: Environment, flags: FormatFlags): OutputOptions {
     header: flags.noheader !== true,
     unicode: env.unicode,
   };
+}
+
+/** A command's own flags. */
+function withoutFormat<T extends object>(flags: FormatFlags & T): T {
+  return Object.fromEntries(Object.entries(flags).filter(([key]) => !formatFlags.has(key))) as T;
 }
 
 function wholeNumber(text: string): number {

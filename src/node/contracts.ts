@@ -4,6 +4,7 @@ import type { AgentError } from '../model/errors.ts';
 import type { GuestKind } from '../model/guest.ts';
 import type { NicName, Vmid } from '../model/names.ts';
 import type { Cause } from '../ports/contracts.ts';
+import type { NewContainer } from '../proxmox/cluster-guests.ts';
 import type { NicSettings } from '../proxmox/nic-settings.ts';
 import type { Systemd } from '../systemd1/systemd.ts';
 import type { TaskRunner } from '../systemd1/task.ts';
@@ -102,6 +103,21 @@ export interface NicApi {
    * one with this digest any more.
    */
   write(guest: ClusterPlace, change: NicWrite, wait: ProgramWait): Promise<void>;
+}
+
+/** New containers, through Proxmox VE's API. */
+export interface ContainerApi {
+  /** Asks for it and follows the task to its end; otherwise as `GuestApi.control`. */
+  create(
+    container: NewContainer,
+    options: {
+      readonly deadlineMs: number;
+      readonly signal: AbortSignal;
+      /** The task has begun. */
+      readonly onTask: (upid: string) => void;
+      readonly onLine: (line: string) => void;
+    },
+  ): Promise<void>;
 }
 
 export interface NicWrite {

@@ -130,7 +130,8 @@ export interface NewContainer {
   readonly vmid: Vmid | null;
   /** Volume of the template: `local:vztmpl/debian-13-standard_13.1-1_amd64.tar.zst`. */
   readonly template: string;
-  readonly hostname: string;
+  /** Proxmox VE's own choice when it is not given, such as `CT102`. */
+  readonly hostname?: string | undefined;
   /** Storage and size of the root disk: `local-lvm:8`, in GiB. */
   readonly rootfs: string;
   readonly memoryMib: number;
@@ -143,28 +144,38 @@ export interface NewContainer {
   readonly start: boolean;
 }
 
-/** Creates an unprivileged container and waits until it is there. Needs `VM.Allocate`, `Datastore.AllocateSpace`, `SDN.Use`. */
+/**
+ * Creates an unprivileged container and waits until it is there; `onTask` gets the name of the task that does it. Needs
+ * `VM.Allocate`, `VM.Config.Disk`, `.Memory`, `.Network` and `.Options`, `Datastore.AllocateSpace` and `SDN.Use`.
+ */
 export async function createContainer(
   client: ProxmoxClient,
   container: NewContainer,
-  options: FollowOptions,
+  options: FollowOptions & { readonly onTask?: (upid: string) => void },
 ): Promise<TaskResult & { readonly vmid: Vmid }> {
   const api = client.api({ signal: options.signal });
   const vmid = container.vmid ?? readVmid(await api.cluster.nextid.$get());
-  const upid: unknown = await api.nodes.$(container.node).lxc.$post({
-    vmid,
-    ostemplate: container.template,
-    hostname: container.hostname,
-    rootfs: container.rootfs,
-    memory: container.memoryMib,
+  const task = taskOf(await api.nodes.$(container.node).lxc.$post(containerParameters({ ...container, vmid })));
+  options.onTask?.(task.upid);
+  return { ...(await followTask(client, task, options)), vmid };
+}
+
+/** What Proxmox VE is asked with. */
+export function containerParameters(container: NewContainer & { readonly vmid: Vmid }) {
+  const { vmid, template, hostname, rootfs, memoryMib, cores, tags, pool, nics, start } = container;
+  return {
+    vmid: vmid as number,
+    ostemplate: template,
+    ...(hostname !== undefined && { hostname }),
+    rootfs,
+    memory: memoryMib,
     unprivileged: true,
-    start: container.start,
-    ...(container.cores !== undefined && { cores: container.cores }),
-    ...(container.tags !== undefined && { tags: container.tags.join(';') }),
-    ...(container.pool !== undefined && { pool: container.pool }),
-    ...Object.fromEntries(container.nics.map((value, index) => [`net${index}`, value])),
-  });
-  return { ...(await followTask(client, taskOf(upid), options)), vmid };
+    start,
+    ...(cores !== undefined && { cores }),
+    ...(tags !== undefined && { tags: tags.join(';') }),
+    ...(pool !== undefined && { pool }),
+    ...Object.fromEntries(nics.map((value, index) => [`net${index}`, value])),
+  };
 }
 
 function configOf(client: ProxmoxClient, { node, kind, vmid }: GuestPlace, options?: CallOptions): ConfigCalls {

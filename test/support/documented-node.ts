@@ -24,6 +24,7 @@ import { whyNotByUnit } from '../../src/node/ways.ts';
 import type { Cause, Link } from '../../src/ports/contracts.ts';
 import { desiredPorts } from '../../src/ports/desired.ts';
 import type { PortEngine, PortView } from '../../src/ports/engine.ts';
+import { ContainerCreation } from '../../src/node/container-creation.ts';
 import { draftOf } from '../../src/ports/journal.ts';
 import { listedPorts } from '../../src/ports/listing.ts';
 import { interfaceMarks, portMarks } from '../../src/ports/marks.ts';
@@ -34,6 +35,7 @@ import { openLedger } from './ledger-fixtures.ts';
 import { attached, healthyNode } from './node-facts.ts';
 import { foreign, ProxmoxHost } from './proxmox-host.ts';
 import { MemoryLedgerStore } from './memory-ledger-store.ts';
+import { MemoryHost } from './memory-host.ts';
 import { NicHost } from './nic-host.ts';
 import { nodeKeys, policyText, proofFileOf } from './signed-logs.ts';
 
@@ -87,6 +89,14 @@ export async function documentedNode(): Promise<DocumentedNode> {
     notices: () => [],
     guests: { control: controlled },
     nics: new NicHost(Object.fromEntries(configurations)).nics,
+    creation: new ContainerCreation({
+      files: new MemoryHost(),
+      pveDir: '/etc/pve',
+      api: { create: () => Promise.resolve() },
+      recorder: { writeAheadAll: (_drafts, action) => action([]) },
+      node: host,
+      onProgress: () => undefined,
+    }),
   };
   const caller = { sender: ':1.1', uid: 0 };
   const { handlers } = portAgentObject(service, authoriseByUid(0));
@@ -160,6 +170,7 @@ async function runCommand(call: Environment['call'], args: readonly string[]): P
   const exitCode = await run(
     {
       call,
+      onInterrupt: () => () => undefined,
       listen: () => Promise.resolve(),
       serve: () => Promise.reject(new Error('no document runs the service')),
       unlist: () => Promise.resolve(0),

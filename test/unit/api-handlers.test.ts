@@ -5,10 +5,12 @@ import type { Service } from '../../src/api/service.ts';
 import { statusOf } from '../../src/api/status.ts';
 import { checkProof } from '../../src/ledger/check-proof.ts';
 import { AgentError } from '../../src/model/errors.ts';
+import { ContainerCreation } from '../../src/node/container-creation.ts';
 import { resourceTable } from '../../src/resources/table.ts';
 import type { Privilege, ResourceSpec } from '../../src/resources/table.ts';
 import { settled } from '../support/fake-clock.ts';
 import { guestDirectory } from '../support/guest-directory.ts';
+import { MemoryHost } from '../support/memory-host.ts';
 import { NicHost } from '../support/nic-host.ts';
 import { cause, guestOf } from '../support/ports-fixtures.ts';
 import { refusedWith } from '../support/refused.ts';
@@ -46,6 +48,14 @@ async function start(
     ledgerKey,
     directory: guestDirectory({ 100: container }),
     nics: new NicHost({ 100: container }).nics,
+    creation: new ContainerCreation({
+      files: new MemoryHost(),
+      pveDir: '/etc/pve',
+      api: null,
+      recorder: world.ledger,
+      node: 'pve1',
+      onProgress: () => undefined,
+    }),
     witnesses,
     processOf: () => Promise.resolve('busctl[4711]'),
     notices: () => notices,
@@ -274,6 +284,20 @@ describe('the resources', () => {
     await assert.rejects(call('get', '/guests/100/net/net5'), refusedWith('NotFound', 'it has net0, net1'));
     await assert.rejects(call('get', '/guests/100/net/eth0'), refusedWith('InvalidArgument', 'net0 to net31'));
     assert.deepEqual(asked, ['read', 'read', 'guests', 'guests', 'guests', 'guests', 'read', 'read']);
+  });
+
+  it('create a container, or say what would be asked for', async () => {
+    const { call, asked } = await start();
+    const input = { vmid: '102', template: 'local:vztmpl/d.tar.zst', size: '8', net0: 'bridge=ovsbr0', start: '1' };
+    assert.deepEqual(await call('create', '/guests', { ...input, dry_run: true }), {
+      guest: 'CT 102',
+      node: 'pve1',
+      changed: false,
+      call: 'pvesh create /nodes/pve1/lxc --vmid 102 --ostemplate local:vztmpl/d.tar.zst --rootfs local:8 --memory 512 --unprivileged 1 --start 1 --net0 name=eth0,bridge=ovsbr0',
+    });
+    await assert.rejects(call('create', '/guests', input), refusedWith('Unavailable', 'no [proxmox]'));
+    await assert.rejects(call('create', '/guests', { vmid: 102 }), refusedWith('InvalidArgument', 'template'));
+    assert.deepEqual(asked, ['guests', 'guests']);
   });
 
   it('show the observed state, of one plugin or of all', async () => {

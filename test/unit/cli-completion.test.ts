@@ -92,7 +92,7 @@ describe('completion', () => {
 
       it('offers paths for a verb that they have, and their parameters', async () => {
         fake('busctl', '');
-        assert.deepEqual(await complete(shell, 'ovs-port-agent create /'), ['/ports']);
+        assert.deepEqual(await complete(shell, 'ovs-port-agent create /'), ['/guests', '/ports']);
         assert.deepEqual(await complete(shell, 'ovs-port-agent create /ports --n'), [
           '--netdev',
           '--noborder',

@@ -14,6 +14,8 @@ interface Run {
   readonly out: string;
   readonly err: string;
   readonly calls: unknown[];
+  /** What Ctrl-C would say. */
+  readonly interrupted: string;
   /** How long the last call was to wait; undefined: as every call. */
   readonly waitMs: number | undefined;
 }
@@ -61,6 +63,7 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
   const err: string[] = [];
   const calls: unknown[] = [];
   let waitMs: number | undefined;
+  let interrupted: () => string = () => '';
   const environment: Environment = {
     listen(member, handler) {
       calls.push(['listen', member]);
@@ -105,6 +108,10 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
       calls.push(['ask', question]);
       return Promise.resolve(answer);
     },
+    onInterrupt(say) {
+      interrupted = say;
+      return () => undefined;
+    },
     canAsk,
     readLedger(path) {
       calls.push(['readLedger', path]);
@@ -136,7 +143,7 @@ async function type(line: string, options: FakeEnvironment = {}): Promise<Run> {
     version: '1.2.3',
   };
   const exitCode = await run(environment, line === '' ? [] : line.split(' '));
-  return { exitCode, out: written + out.join('\n'), err: err.join('\n'), calls, waitMs };
+  return { exitCode, out: written + out.join('\n'), err: err.join('\n'), calls, waitMs, interrupted: interrupted() };
 }
 
 const twoPorts = {
@@ -217,6 +224,50 @@ describe('guest', () => {
   it('waits longer for the pvesh-style call too', async () => {
     const { waitMs } = await type('create /guests/100/status/start --timeout 120', { answers: started });
     assert.equal(waitMs, 210_000);
+  });
+});
+
+describe('guest create', () => {
+  const line = 'guest create 102 --template local:vztmpl/d.tar.zst';
+  const call = 'pvesh create /nodes/pve1/lxc --vmid 102';
+  const answers = { 'create /guests': { guest: 'CT 102', node: 'pve1', changed: true, call } };
+  const upid = 'UPID:pve1:00000001:0099AABB:68AE1234:vzcreate:102:agent@pve!test:';
+  const signals = [
+    [101, 'task UPID:of:another'],
+    [102, `task ${upid}`],
+    [102, 'extracting archive'],
+  ];
+
+  it('shows the task as it goes on to a terminal, and says what became of it', async () => {
+    const { out, err, calls, waitMs } = await type(`${line} --size 8 --start --timeout 300`, { answers, signals, showsProgress: true }); // prettier-ignore
+    assert.deepEqual([out, err], ['CT 102 is created on pve1', `task ${upid}\nextracting archive`]);
+    assert.deepEqual(calls, [
+      ['listen', 'GuestProgress'],
+      ['Call', 'sss', 'create', '/guests', '{"vmid":102,"template":"local:vztmpl/d.tar.zst","size":8,"start":true,"timeout":300}'], // prettier-ignore
+    ]);
+    assert.equal(waitMs, 390_000);
+  });
+
+  it('tells who stops waiting which task goes on, also in a pipe', async () => {
+    const { interrupted, err } = await type(line, { answers, signals });
+    assert.deepEqual([interrupted, err], [`no longer waiting; the task goes on in Proxmox VE: ${upid}`, '']);
+    assert.match((await type(line, { answers })).interrupted, /is not known yet/);
+  });
+
+  it('prints the call alone in a dry run', async () => {
+    const { out, calls } = await type(`${line} --dry-run`, { answers });
+    assert.deepEqual(
+      [out, calls],
+      [call, [['Call', 'sss', 'create', '/guests', '{"vmid":102,"template":"local:vztmpl/d.tar.zst","dry_run":true}']]],
+    );
+    const json = await type(`${line} --output-format json`, { answers });
+    assert.deepEqual(JSON.parse(json.out), answers['create /guests']);
+  });
+
+  it('refuses what it would have to guess', async () => {
+    for (const bad of ['guest create 102', `guest create web --template x`, `${line} --size big`]) {
+      assert.equal((await type(bad)).exitCode, 64, bad);
+    }
   });
 });
 

@@ -16,6 +16,7 @@ const edges = new Set([
   ...of('systemd1/systemd.ts', 'Systemd', 'startUnit', 'stopUnit', 'restartUnit', 'killUnit', 'runJob'),
   ...of('node/contracts.ts', 'GuestApi', 'control'),
   ...of('node/contracts.ts', 'NicApi', 'write'),
+  ...of('node/contracts.ts', 'ContainerApi', 'create'),
   ...of('node/contracts.ts', 'SnippetFiles', 'put', 'remove'),
   ...of('node/setup/performer.ts', 'SetupFiles', 'write', 'remove', 'move'),
 ]);

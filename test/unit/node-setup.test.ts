@@ -337,10 +337,15 @@ describe('setup', () => {
       assert.doesNotMatch([...world.said, JSON.stringify([world.recorded, world.journal])].join('\n'), /01234567/);
     });
 
-    it('may change network cards when that is asked for, and says so', async () => {
+    it('may change network cards and create containers when that is asked for, and says so', async () => {
       await world.setUp({ ...nothing, api: 'manage' });
-      assert.deepEqual([...world.access.roles.values()], ['VM.Audit,VM.PowerMgmt,VM.Config.Network,SDN.Use']);
-      assert.match(world.said.join('\n'), /role OvsPortAgent, which may change network cards,/);
+      assert.deepEqual(
+        [...world.access.roles.values()],
+        [
+          'VM.Audit,VM.PowerMgmt,VM.Config.Network,SDN.Use,VM.Allocate,VM.Config.Disk,VM.Config.Memory,VM.Config.Options,Datastore.AllocateSpace',
+        ],
+      );
+      assert.match(world.said.join('\n'), /role OvsPortAgent, which may change network cards and create containers,/);
     });
 
     it('replaces a token whose secret was lost, and leaves user and role while another node has one', async () => {

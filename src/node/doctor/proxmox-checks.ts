@@ -7,8 +7,16 @@ import type { ApiFacts } from './facts.ts';
 
 /** What the service asks the API for: guests of the cluster, and to start and end them. */
 export const neededPrivileges: readonly string[] = ['VM.Audit', 'VM.PowerMgmt'];
-/** Beyond those, of an administrator who has the service change network cards: the guest's, and the bridges'. */
-export const managePrivileges: readonly string[] = ['VM.Config.Network', 'SDN.Use'];
+/** Beyond those, of an administrator who has the service change network cards and create containers. */
+export const managePrivileges: readonly string[] = [
+  'VM.Config.Network',
+  'SDN.Use',
+  'VM.Allocate',
+  'VM.Config.Disk',
+  'VM.Config.Memory',
+  'VM.Config.Options',
+  'Datastore.AllocateSpace',
+];
 /** Vmids in one sentence; the rest is counted. */
 const namedMax = 10;
 

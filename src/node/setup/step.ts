@@ -30,7 +30,7 @@ export type Step =
       readonly rights: ApiRights;
     };
 
-/** `control`: see, start and end guests; `manage`: change their network cards as well. */
+/** `control`: see, start and end guests; `manage`: change their network cards and create containers as well. */
 export type ApiRights = 'control' | 'manage';
 
 /** One line, before it is done. */
@@ -58,7 +58,7 @@ export function describeStep(step: Step): string {
     case 'enable':
       return `enable ${step.unit}${step.wasActive ? '' : ' and start it'}`;
     case 'api':
-      return `make the API's user ${apiUser} with the role ${apiRole}${step.rights === 'manage' ? ', which may change network cards,' : ''} and a token in ${step.tokenFile}${step.configFile === null ? '' : `, and name it in ${step.configFile}`}`;
+      return `make the API's user ${apiUser} with the role ${apiRole}${step.rights === 'manage' ? ', which may change network cards and create containers,' : ''} and a token in ${step.tokenFile}${step.configFile === null ? '' : `, and name it in ${step.configFile}`}`;
   }
 }
 

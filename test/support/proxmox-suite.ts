@@ -92,6 +92,16 @@ export function proxmoxSuite(title: string, spare: Vmid | null, connect: () => P
       assert.equal(await readNic(server.client, place, nicNameOf(0)), before);
     });
 
+    it('leaves a nic alone when the guest is another than was read', async () => {
+      const place = await placeOf(spare);
+      const value = await readNic(server.client, place, nicNameOf(0));
+      await assert.rejects(
+        writeNic(server.client, place, { nic: nicNameOf(0), value: 'bridge=other', digest: '0'.repeat(40) }),
+        refusedWith('Conflict', 'detected modified configuration'),
+      );
+      assert.equal(await readNic(server.client, place, nicNameOf(0)), value);
+    });
+
     it('stops and starts a guest, and waits until it is so', async () => {
       const place = await placeOf(spare);
       const lines: string[] = [];

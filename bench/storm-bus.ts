@@ -111,7 +111,10 @@ async function hookPlugger(later: Later): Promise<Plugger> {
       await untilQuiet(pid, quietMs);
     },
     cpuMs: () =>
-      [pid, ...childrenOf(pid), shell.pid].reduce((sum, each) => sum + runningMsOf(each), waitedForMsOf(shell.pid)),
+      [pid, ...childrenOf(pid), shell.pid].reduce(
+        (sum, each) => sum + runningMsOf(each),
+        waitedForMsOf(shell.pid) + waitedForMsOf(pid),
+      ),
     settle: () => untilQuiet(pid, quietMs),
     prepare: (vmids) => writeConfigurations(node.pveDir, vmids),
     async tidy(vmids) {

@@ -269,8 +269,8 @@ export class Ledger {
   }
 
   /**
-   * Verifies the file as it was acknowledged when it was asked: chain, blocks, and tree against the last checkpoint. A ledger found wanting is tampered from then on; one
-   * that was tampered with before is reported as it was found.
+   * Verifies the file as it was acknowledged when it was asked: chain, blocks, and tree against the last checkpoint. A
+   * ledger found wanting is tampered from then on; one that was tampered with before is reported as it was found.
    */
   async verify(): Promise<ChainReport> {
     const { bytes, blocks, lastHash } = this.#writer.chain;

@@ -257,7 +257,8 @@ export class Links {
 
   /**
    * iproute2 remembers the index of every device it has shown and ends, in spite of `-force`, when one of them has gone
-   * since; when another device has come by that name, it says `[{}]`, as if there were none. The same questions to a fresh child are answered; asking or naming twice does no harm.
+   * since; when another device has come by that name, it says `[{}]`, as if there were none. The same questions to a fresh
+   * child are answered; asking or naming twice does no harm.
    */
   #onChildEnd(reason: string): void {
     this.#child = null;

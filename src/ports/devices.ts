@@ -1,6 +1,7 @@
 /**
- * Network devices of this host, each change of them recorded before it is made. What cannot work is not tried, so that a
- * name that stays taken does not fill the ledger; what was tried and did not come about gets a block that says so.
+ * Network devices of this host, each change of them recorded before it is made. What cannot work is not tried, and a name
+ * that was refused is asked for first, so that one that stays taken does not fill the ledger; what was tried and did not
+ * come about gets a block that says so.
  */
 import type { Block, JsonObject, JsonValue } from '../ledger/block.ts';
 import { parseGuestNetdev } from '../model/guest.ts';
@@ -8,6 +9,12 @@ import type { NetdevName, PortName } from '../model/names.ts';
 import type { Cause, Journal, Link, Links, PlannedChange, Recorder } from './contracts.ts';
 
 type LinksByName = ReadonlyMap<string, Link>;
+
+/** Devices as they were at some time after `moment` (`Devices.moment`). */
+export interface Seen {
+  readonly links: LinksByName;
+  readonly moment: number;
+}
 
 export interface DevicesOptions {
   readonly links: Links;
@@ -27,28 +34,63 @@ export class Devices implements Pick<Links, 'observe' | 'observeAll' | 'withAddr
   readonly #journal: Journal;
   /** What the last run left in doubt is settled. */
   #isSettled = false;
+  /** Changes that came to their end, whatever it was. */
+  #changes = 0;
+  /** Of devices that are there: which of the changes was its last. */
+  readonly #lastChangeOf = new Map<string, number>();
+  /** Whoever is naming a device. */
+  readonly #naming = new Map<string, Promise<unknown>>();
+  /** Altnames that a device was refused, because another has them as far as is known. */
+  readonly #refused = new Set<PortName>();
 
   constructor({ links, journal }: DevicesOptions) {
     this.#links = links;
     this.#journal = journal;
   }
 
+  /** Taken before a look at devices, tells later which of them were changed since. */
+  get moment(): number {
+    return this.#changes;
+  }
+
   observe(names: readonly string[]): Promise<LinksByName> {
     return this.#links.observe(names);
   }
 
-  observeAll(): Promise<LinksByName> {
-    return this.#links.observeAll();
+  async observeAll(): Promise<LinksByName> {
+    const found = await this.#links.observeAll();
+    for (const netdev of this.#lastChangeOf.keys()) if (!found.has(netdev)) this.#lastChangeOf.delete(netdev);
+    return found;
   }
 
   withAddress(names: readonly string[]): Promise<ReadonlySet<string>> {
     return this.#links.withAddress(names);
   }
 
-  /** As `Links.addAltnames`; a name that a device has already is not asked for. */
-  async addAltnames(names: ReadonlyMap<NetdevName, PortName>, cause: Cause): Promise<LinksByName> {
-    const before = await this.#links.observe([...names.keys(), ...names.values()]);
-    const free = new Map([...names].filter(([netdev, port]) => before.has(netdev) && !isName(port, before)));
+  /**
+   * As `Links.addAltnames`; a name that a device is seen to have is not asked for. Who else may have a name is looked at once it was refused: iproute2 remembers altnames that it was asked
+   * for, and has to be started anew when one of them went.
+   */
+  async addAltnames(names: ReadonlyMap<NetdevName, PortName>, seen: Seen, cause: Cause): Promise<LinksByName> {
+    // Two passes that see the same name missing at the same time want one change, not two.
+    const others = Promise.allSettled([...names.keys()].flatMap((netdev) => this.#naming.get(netdev) ?? []));
+    const mine = others.then(() => this.#addAltnames(names, seen, cause));
+    for (const netdev of names.keys()) this.#naming.set(netdev, mine);
+    try {
+      return await mine;
+    } finally {
+      for (const netdev of names.keys()) if (this.#naming.get(netdev) === mine) this.#naming.delete(netdev);
+    }
+  }
+
+  async #addAltnames(
+    names: ReadonlyMap<NetdevName, PortName>,
+    { links: seen, moment }: Seen,
+    cause: Cause,
+  ): Promise<LinksByName> {
+    const before = await this.#refreshed(names, seen, moment);
+    const holders = holdersOf(before);
+    const free = new Map([...names].filter(([netdev, port]) => before.has(netdev) && !holders.has(port)));
     const changes = [...free].map(([netdev, port]) => {
       const altnames = before.get(netdev)?.altnames ?? [];
       return {
@@ -58,10 +100,15 @@ export class Devices implements Pick<Links, 'observe' | 'observeAll' | 'withAddr
         isDone: (found: LinksByName) => found.get(netdev)?.altnames.includes(port) === true,
       };
     });
-    const named = [...before].filter(([netdev, { altnames }]) =>
-      altnames.includes(names.get(netdev as NetdevName) ?? ''),
-    );
+    const named = [...names].flatMap(([netdev, port]) => {
+      const link = before.get(netdev);
+      return link?.altnames.includes(port) === true ? [[netdev, link] as const] : [];
+    });
     const added = await this.#change(changes, cause, () => this.#links.addAltnames(free));
+    for (const [netdev, port] of free) {
+      if (added.has(netdev)) this.#refused.delete(port);
+      else this.#refused.add(port);
+    }
     return new Map([...named, ...added]);
   }
 
@@ -144,19 +191,36 @@ export class Devices implements Pick<Links, 'observe' | 'observeAll' | 'withAddr
     this.#isSettled = true;
   }
 
+  /** What was seen, with another look at whatever was changed since, by another pass or by this one, or was refused. */
+  async #refreshed(names: ReadonlyMap<NetdevName, PortName>, seen: LinksByName, moment: number): Promise<LinksByName> {
+    const holders = holdersOf(seen);
+    const isOutdated = (netdev: string): boolean => (this.#lastChangeOf.get(netdev) ?? 0) > moment;
+    const outdated = [...names].filter(
+      ([netdev, port]) => isOutdated(netdev) || isOutdated(holders.get(port) ?? '') || this.#refused.has(port),
+    );
+    if (outdated.length === 0) return seen;
+    const current = [...seen].filter(([netdev]) => !isOutdated(netdev));
+    return new Map([...current, ...(await this.#links.observe(outdated.flat()))]);
+  }
+
   async #change(changes: readonly DeviceChange[], cause: Cause, act: () => Promise<LinksByName>): Promise<LinksByName> {
     if (changes.length === 0) return new Map();
-    return this.#journal.change(
-      changes.map((change) => plannedChange(change, cause)),
-      async (blocks) => {
-        const found = await act();
-        for (const [index, { isDone }] of changes.entries()) {
-          const block = blocks[index];
-          if (block !== undefined && !isDone(found)) await this.#journal.undone(block, 'the device was not changed');
-        }
-        return found;
-      },
-    );
+    try {
+      return await this.#journal.change(
+        changes.map((change) => plannedChange(change, cause)),
+        async (blocks) => {
+          const found = await act();
+          for (const [index, { isDone }] of changes.entries()) {
+            const block = blocks[index];
+            if (block !== undefined && !isDone(found)) await this.#journal.undone(block, 'the device was not changed');
+          }
+          return found;
+        },
+      );
+    } finally {
+      this.#changes++;
+      for (const { netdev } of changes) this.#lastChangeOf.set(netdev, this.#changes);
+    }
   }
 }
 
@@ -186,8 +250,9 @@ function plannedChange({ netdev, action, data }: DeviceChange, cause: Cause): Pl
   };
 }
 
-function isName(name: string, links: LinksByName): boolean {
-  return [...links.values()].some((link) => link.name === name || link.altnames.includes(name));
+/** Which device has a name, as its name or as an altname. */
+function holdersOf(links: LinksByName): Map<string, string> {
+  return new Map([...links.values()].flatMap(({ name, altnames }) => [name, ...altnames].map((one) => [one, name])));
 }
 
 function isObject(value: JsonValue | undefined): value is JsonObject {

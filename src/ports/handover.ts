@@ -163,8 +163,11 @@ export class Handover {
     const device = deviceName(binding, namingMode);
     const error = view.byNetdev(device)?.error ?? null;
     if (error !== null) throw new AgentError('SwitchError', `Open vSwitch could not open ${netdev}: ${error}`);
-    if (String(device) !== port && !link.altnames.includes(port))
-      await links.addAltnames(new Map([[netdev, port]]), cause);
+    if (String(device) !== port && !link.altnames.includes(port)) {
+      const { moment } = links;
+      const seen = await links.observe([netdev, port]);
+      await links.addAltnames(new Map([[netdev, port]]), { links: seen, moment }, cause);
+    }
     return port;
   }
 

@@ -123,6 +123,8 @@ interface Observation {
   /** Port rows in scope. */
   readonly rows: readonly string[];
   readonly links: ReadonlyMap<string, Link>;
+  /** When the devices were looked at (`Devices.moment`). */
+  readonly moment: number;
 }
 
 export class Reconciler {
@@ -257,6 +259,7 @@ export class Reconciler {
     const { links, view, bindings, managed, namingMode, policies, candidates } = this.#options;
     const unreadable = new Map<Vmid, string>();
     const bound = bindings.all().filter(({ vmid }) => scope === 'all' || (vmid !== null && scope.has(vmid)));
+    const { moment } = links;
     const { read, rows, observed } = await this.#look(scope, bound, unreadable);
     const found = namingMode === 'rename' ? observed : await giveBackNames(observed, [], this.#options, cause);
     const verdicts = new Map<Vmid, NicVerdict[]>();
@@ -295,6 +298,7 @@ export class Reconciler {
       wanted: renamed.wanted,
       rows: rows.map(({ portUuid }) => portUuid),
       links: scope === 'all' ? await giveBackNames(renamed.links, renamed.wanted, this.#options, cause) : renamed.links,
+      moment,
     };
   }
 
@@ -440,7 +444,7 @@ export class Reconciler {
   }
 
   /** Altnames go onto every wanted device that is plugged; Proxmox's next plug takes them away again. */
-  async #name({ wanted, links }: Observation, problems: Map<PortName, string>, cause: Cause): Promise<void> {
+  async #name({ wanted, links, moment }: Observation, problems: Map<PortName, string>, cause: Cause): Promise<void> {
     const missing = new Map<NetdevName, PortName>();
     for (const wantedPort of wanted) {
       const { netdev, port } = wantedPort;
@@ -457,7 +461,7 @@ export class Reconciler {
       missing.set(netdev, port);
     }
     if (missing.size === 0) return;
-    const named = await this.#options.links.addAltnames(missing, cause);
+    const named = await this.#options.links.addAltnames(missing, { links, moment }, cause);
     for (const [netdev, port] of missing) {
       if (!named.has(netdev))
         problems.set(port, `${netdev} could not be given the altname ${port}; does another device have it?`);

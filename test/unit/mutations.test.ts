@@ -73,7 +73,8 @@ const doors: Readonly<Record<string, readonly [imports: string, why: string]>> =
   'src/platform/ledger-key-file.ts': ['replaceFile', 'the ledger itself'],
   'src/platform/ledger-segments.ts': ['open', 'reads'],
   'src/platform/ledger-tree-files.ts': ['mkdir,replaceFile,rm', 'the ledger itself'],
-  'src/platform/links.ts': ['execa', 'edge'],
+  'src/platform/ip-batch.ts': ['execa', 'what `Links` says, which is an edge'],
+  'src/platform/link-monitor.ts': ['execa', 'reads'],
   'src/platform/programs.ts': ['execa', 'what a recorded step runs, and programs that print'],
   'src/platform/setup-files.ts': ['chmod,link,mkdir,replaceFile,unlink', 'edge; and its own journal'],
   'src/platform/snippet-files.ts': ['chmod,lstat,mkdir,rename,replaceFile,unlink', 'edge'],
@@ -130,8 +131,8 @@ const mutants = [
   [
     'a function that is handed on, not called',
     'src/ports/devices.ts',
-    'return this.#links.observeAll();',
-    'return [this.#links.joinBridges].length > 0 ? this.#links.observeAll() : this.#links.observeAll();',
+    'await this.#links.observeAll();',
+    'await ([this.#links.joinBridges].length > 0 ? this.#links.observeAll() : this.#links.observeAll());',
     'src/ports/contracts.ts Links.joinBridges',
   ],
   [

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import fc from 'fast-check';
-import { LinkMonitor, Links, parseLinks, parseMonitorLine } from '../../src/platform/links.ts';
+import { parseLinks } from '../../src/platform/link-info.ts';
+import { LinkMonitor, parseMonitorLine } from '../../src/platform/link-monitor.ts';
+import { Links } from '../../src/platform/links.ts';
 import { refusedWith } from '../support/refused.ts';
 import { waitFor } from '../support/wait-for.ts';
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Block } from '../../src/ledger/block.ts';
 import { parseNetdevName, parsePortName } from '../../src/model/names.ts';
+import type { NetdevName, PortName } from '../../src/model/names.ts';
 import type { Link, Links, Recorder } from '../../src/ports/contracts.ts';
 import { Devices } from '../../src/ports/devices.ts';
 import { WriteAhead } from '../../src/ports/journal.ts';
@@ -8,6 +9,16 @@ import { settled } from '../support/fake-clock.ts';
 import { openLedger } from '../support/ledger-fixtures.ts';
 import { MemoryLedgerStore } from '../support/memory-ledger-store.ts';
 import { cause, linkOf } from '../support/ports-fixtures.ts';
+
+/** Gives names to devices that were looked at a moment before. */
+async function nameSeen(
+  devices: Devices,
+  names: ReadonlyMap<NetdevName, PortName>,
+): ReturnType<Devices['addAltnames']> {
+  const { moment } = devices;
+  const links = await devices.observe([...names].flat());
+  return devices.addAltnames(names, { links, moment }, cause);
+}
 
 const veth = parseNetdevName('veth100i0');
 const vi100 = parsePortName('vi100');
@@ -66,7 +77,7 @@ describe('a change of a device', () => {
   it('is recorded before it is made, with what was and what is to be: an altname', async () => {
     const named = { ...linkOf('veth100i0'), altnames: ['x', 'vi100'] };
     const { devices, asked, blocks } = await start([{ ...linkOf('veth100i0'), altnames: ['x'] }], () => [named]);
-    assert.deepEqual([...(await devices.addAltnames(new Map([[veth, vi100]]), cause)).values()], [named]);
+    assert.deepEqual([...(await nameSeen(devices, new Map([[veth, vi100]]))).values()], [named]);
     assert.deepEqual(asked, [['addAltnames', 1]]);
     const [block] = await blocks();
     assert.deepEqual(block?.metadata, { ahead: 0, ...cause, host: 'pve1', plugin: 'ports' });
@@ -109,14 +120,14 @@ describe('a change of a device', () => {
       linkOf('vi100'),
       { ...linkOf('eth0'), altnames: ['vi101'] },
     ]);
-    await devices.addAltnames(
+    await nameSeen(
+      devices,
       new Map([
         [veth, vi100],
         [parseNetdevName('veth101i0'), parsePortName('vi102')],
       ]),
-      cause,
     );
-    await devices.addAltnames(new Map([[veth, parsePortName('vi101')]]), cause);
+    await nameSeen(devices, new Map([[veth, parsePortName('vi101')]]));
     await devices.rename(new Map([['veth100i0', vi100], ['gone', parsePortName('vi9')]]), cause); // prettier-ignore
     await devices.removeAltname('veth100i0', 'vi100', cause);
     await devices.joinBridges(new Map([[veth, parseNetdevName('fwbr100i0')]]), cause);
@@ -127,8 +138,38 @@ describe('a change of a device', () => {
   it('that another pass has just made is there', async () => {
     const named = { ...linkOf('veth100i0'), altnames: ['vi100'] };
     const { devices, asked } = await start([named]);
-    assert.deepEqual([...(await devices.addAltnames(new Map([[veth, vi100]]), cause)).keys()], ['veth100i0']);
+    assert.deepEqual([...(await nameSeen(devices, new Map([[veth, vi100]]))).keys()], ['veth100i0']);
     assert.deepEqual(asked, []);
+  });
+
+  it('that another pass makes at the same time is made once, and waited for', async () => {
+    const named = { ...linkOf('veth100i0'), altnames: ['vi100'] };
+    const present = [linkOf('veth100i0')];
+    const { devices, asked, ledger } = await start(present, () => {
+      present.splice(0, 1, named);
+      return [named];
+    });
+    const seen = { moment: devices.moment, links: await devices.observe([veth]) };
+    const both = [1, 2].map(() => devices.addAltnames(new Map([[veth, vi100]]), seen, cause));
+    for (const found of await Promise.all(both)) assert.deepEqual([...found.values()], [named]);
+    // What was seen before it is not believed after it either.
+    assert.deepEqual([...(await devices.addAltnames(new Map([[veth, vi100]]), seen, cause)).values()], [named]);
+    assert.deepEqual([asked, ledger.blocks], [[['addAltnames', 1]], 1]);
+  });
+
+  it('that was refused is not tried again as long as another device has the name', async () => {
+    const named = { ...linkOf('veth100i0'), altnames: ['vi100'] };
+    const present = [linkOf('veth100i0'), { ...linkOf('eth0'), altnames: ['vi100'] }];
+    const { devices, asked, blocks } = await start(present, () => (present.length > 1 ? [] : [named]));
+    const attempt = async (): Promise<string[]> => {
+      const seen = { moment: devices.moment, links: await devices.observe([veth]) };
+      return [...(await devices.addAltnames(new Map([[veth, vi100]]), seen, cause)).keys()];
+    };
+    assert.deepEqual([await attempt(), await attempt(), await attempt()], [[], [], []]);
+    assert.deepEqual((await blocks()).map(({ action }) => action), ['add-altname', 'abandoned']); // prettier-ignore
+    present.pop();
+    assert.deepEqual(await attempt(), ['veth100i0']);
+    assert.equal(asked.length, 2);
   });
 
   it('that a kill left half way is finished', async () => {
@@ -141,12 +182,12 @@ describe('a change of a device', () => {
   it('that did not come about gets a block that says so, its neighbours none', async () => {
     const named = { ...linkOf('veth101i0'), altnames: ['vi101'] };
     const { devices, blocks } = await start([linkOf('veth100i0'), linkOf('veth101i0')], () => [named]);
-    const found = await devices.addAltnames(
+    const found = await nameSeen(
+      devices,
       new Map([
         [veth, vi100],
         [parseNetdevName('veth101i0'), parsePortName('vi101')],
       ]),
-      cause,
     );
     assert.deepEqual([...found.keys()], ['veth101i0']);
     const [, , abandoned, ...rest] = await blocks();
@@ -156,7 +197,7 @@ describe('a change of a device', () => {
   it('is made although the ledger takes no block, and counted', async () => {
     const { devicesOn, ledger, asked, gaps } = await start([linkOf('veth100i0')]);
     await ledger.close();
-    await devicesOn(ledger).addAltnames(new Map([[veth, vi100]]), cause);
+    await nameSeen(devicesOn(ledger), new Map([[veth, vi100]]));
     await settled();
     assert.deepEqual(asked, [['addAltnames', 0]]);
     assert.equal(gaps.length, 1);

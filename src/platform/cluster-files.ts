@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Vmid } from '../model/names.ts';
 import type { ClusterCodec } from '../proxmox/cluster-codec.ts';
 import type { HaResource } from '../proxmox/ha-resources.ts';
-import { readBoundedFile } from './bounded-file.ts';
+import { readClusterFile } from './bounded-file.ts';
 import type { ClusterRegistry } from './cluster-registry.ts';
 
 /** Proxmox VE itself stops at 1 MiB a file. */
@@ -41,7 +41,7 @@ export class ClusterFiles {
     const stamp = version === undefined || count === undefined ? null : `${version.starttime} ${count}`;
     const cached = this.#cache.get(name);
     if (stamp !== null && cached?.stamp === stamp) return cached.value as T;
-    const value = parse((await readBoundedFile(join(this.#pveDir, name), fileBytesMax)) ?? '');
+    const value = parse((await readClusterFile(join(this.#pveDir, name), fileBytesMax)) ?? '');
     this.#cache.set(name, { stamp, value });
     return value;
   }

@@ -7,7 +7,7 @@ import { AgentError } from '../model/errors.ts';
 import type { Vmid } from '../model/names.ts';
 import type { ClusterCodec } from '../proxmox/cluster-codec.ts';
 import type { ClusterMembers, ClusterVersion, RegisteredGuest } from '../proxmox/cluster-state.ts';
-import { readBoundedFile } from './bounded-file.ts';
+import { readClusterFile } from './bounded-file.ts';
 
 /** `.vmlist` has some 60 bytes for each guest of the cluster. */
 const stateBytesMax = 16 * 1024 * 1024;
@@ -86,7 +86,7 @@ export class ClusterRegistry {
 
   async #readState<T>(name: string, parse: (text: string) => T | null): Promise<T | null> {
     const path = join(this.#pveDir, name);
-    const text = await readBoundedFile(path, stateBytesMax);
+    const text = await readClusterFile(path, stateBytesMax);
     if (text === null) {
       if (this.#known === null) return null;
       throw new AgentError(

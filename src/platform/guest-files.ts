@@ -6,7 +6,7 @@ import type { Guest, GuestKind } from '../model/guest.ts';
 import type { Vmid } from '../model/names.ts';
 import type { ClusterCodec } from '../proxmox/cluster-codec.ts';
 import type { GuestConfig, GuestDetails } from '../proxmox/guest-config.ts';
-import { isMissing, readBoundedFile } from './bounded-file.ts';
+import { isMissing, readClusterFile } from './bounded-file.ts';
 import type { ClusterRegistry } from './cluster-registry.ts';
 
 const folders: Readonly<Record<GuestKind, string>> = { lxc: 'lxc', qemu: 'qemu-server' };
@@ -64,7 +64,7 @@ export class GuestFiles {
     const config = await this.config(vmid);
     if (config === null) return null;
     const { kind } = config.guest;
-    const text = await readBoundedFile(this.#path(kind, vmid), fileBytesMax);
+    const text = await readClusterFile(this.#path(kind, vmid), fileBytesMax);
     return text === null ? null : this.#codec.guestDetails(kind, vmid, text);
   }
 
@@ -107,7 +107,7 @@ export class GuestFiles {
     const path = this.#path(kind, vmid);
     const cached = this.#cache.get(path);
     if (cached?.stamp === stamp) return cached.config;
-    const text = await readBoundedFile(path, fileBytesMax);
+    const text = await readClusterFile(path, fileBytesMax);
     if (text === null) {
       this.#cache.delete(path);
       return null;

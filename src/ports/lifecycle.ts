@@ -1,5 +1,5 @@
 /** What each call of the hookscript does, and the one line it answers for Proxmox's task log. */
-import { toAgentError } from '../model/errors.ts';
+import { AgentError, toAgentError } from '../model/errors.ts';
 import { guestLabel } from '../model/guest.ts';
 import type { Guest } from '../model/guest.ts';
 import type { Phase } from '../model/lifecycle.ts';
@@ -26,35 +26,42 @@ export interface LifecycleOptions {
 
 /**
  * Answers in words whatever the state of guest and switch: a hook can do nothing about it. Rejects only when the switch
- * cannot be written at all.
+ * cannot be written at all, or the guest's configuration not be read.
  */
 export async function runPhase(options: LifecycleOptions, vmid: Vmid, phase: Phase, cause: Cause): Promise<string> {
-  const guest = await options.guests.read(vmid);
-  if (guest === null) {
-    // Destroyed, or migrated away: what it left here goes all the same.
-    const { changes } = await options.reconciler.pass(new Set([vmid]), cause, detachNow);
-    return `guest ${vmid}: ${joined(removed(changes), 'no configuration on this node, nothing to do')}`;
+  if (phase === 'pre-stop') {
+    const guest = await options.guests.read(vmid);
+    // The guest may survive its own shutdown, so its ports stay.
+    if (guest !== null) return `${guestLabel(guest)}: stopping, ports stay until its devices are gone`;
   }
+  const result = await options.reconciler.pass(
+    new Set([vmid]),
+    cause,
+    phase === 'post-start' ? everythingNow : detachNow,
+  );
+  const unreadable = result.unreadable.get(vmid);
+  if (unreadable !== undefined) throw new AgentError('Unavailable', unreadable);
+  const guest = options.reconciler.guest(vmid);
+  // Destroyed, or migrated away: what it left here goes all the same.
+  if (guest === null)
+    return `guest ${vmid}: ${joined(removed(result.changes), 'no configuration on this node, nothing to do')}`;
+  return `${guestLabel(guest)}: ${await outcomeOf(guest, phase, result, options)}`;
+}
+
+async function outcomeOf(guest: Guest, phase: Phase, result: PassResult, options: LifecycleOptions): Promise<string> {
   switch (phase) {
-    case 'pre-start': {
-      const { changes } = await options.reconciler.pass(new Set([vmid]), cause, detachNow);
-      return `${guestLabel(guest)}: ${joined([...removed(changes), ...missingBridges(guest, options)], 'ready')}`;
-    }
+    case 'pre-start':
+      return joined([...removed(result.changes), ...missingBridges(guest, options)], 'ready');
     case 'post-start': {
-      const result = await options.reconciler.pass(new Set([vmid]), cause, everythingNow);
       const late = await options.committer.waitApplied(result.committed, appliedDeadlineMs).then(
         () => '',
         (error: unknown) => `; ${toAgentError(error).message}`,
       );
-      return `${guestLabel(guest)}: ${describe(vmid, result, options.view)}${late}`;
+      return `${describe(guest.vmid, result, options.view)}${late}`;
     }
     case 'pre-stop':
-      // The guest may survive its own shutdown, so its ports stay.
-      return `${guestLabel(guest)}: stopping, ports stay until its devices are gone`;
-    case 'post-stop': {
-      const { changes } = await options.reconciler.pass(new Set([vmid]), cause, detachNow);
-      return `${guestLabel(guest)}: ${joined(removed(changes), 'no ports left behind')}`;
-    }
+    case 'post-stop':
+      return joined(removed(result.changes), 'no ports left behind');
     default:
       return phase satisfies never;
   }

@@ -19,7 +19,7 @@ const queuedLinesMax = 100_000;
 export const sentinel = 'lo';
 
 /** The devices that were shown, each as it was last. */
-export class Shown {
+class Shown {
   readonly #byName = new Map<string, LinkInfo>();
   readonly #byAltname = new Map<string, LinkInfo>();
 

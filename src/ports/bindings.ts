@@ -31,6 +31,7 @@ export interface Binding {
 export class Bindings {
   readonly #store: BindingsStore;
   #byPort = new Map<PortName, Binding>();
+  #byNetdev = new Map<string, Binding>();
   #loaded: Promise<void> | null = null;
 
   constructor(store: BindingsStore) {
@@ -45,7 +46,7 @@ export class Bindings {
 
   async #read(): Promise<void> {
     const value = await this.#store.load();
-    this.#byPort = new Map((value === null ? [] : parseBindings(value)).map((binding) => [binding.port, binding]));
+    this.#take(new Map((value === null ? [] : parseBindings(value)).map((binding) => [binding.port, binding])));
   }
 
   all(): Binding[] {
@@ -57,7 +58,12 @@ export class Bindings {
   }
 
   byNetdev(netdev: string): Binding | null {
-    return this.all().find((binding) => binding.netdev === netdev) ?? null;
+    return this.#byNetdev.get(netdev) ?? null;
+  }
+
+  /** The binding of the device that has or had this name: its own, or its port's after it was renamed. */
+  ofDevice(name: string): Binding | null {
+    return this.byNetdev(name) ?? this.byPort(name);
   }
 
   /** A device that was handed over under another name before is that no longer: it has one port. */
@@ -74,7 +80,12 @@ export class Bindings {
 
   async #replace(next: Map<PortName, Binding>): Promise<void> {
     await this.#store.save({ version: 1, bindings: [...next.values()] });
+    this.#take(next);
+  }
+
+  #take(next: Map<PortName, Binding>): void {
     this.#byPort = next;
+    this.#byNetdev = new Map([...next.values()].map((binding) => [binding.netdev, binding]));
   }
 }
 

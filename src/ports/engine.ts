@@ -41,13 +41,13 @@ import { Mirrors } from './mirrors.ts';
 import { portNameOfRow } from './plan.ts';
 import { Policies } from './policies.ts';
 import { everythingNow, patiently, Reconciler } from './reconciler.ts';
-import type { PassResult, Scope } from './reconciler.ts';
+import type { PassResult } from './reconciler.ts';
+import type { Scope, Subject } from './scope.ts';
 import { phaseDraft } from './record.ts';
-import { deviceName } from './renaming.ts';
 import { Runner } from './runner.ts';
 import { SwitchView } from './switch-view.ts';
 import { within } from './within.ts';
-import type { SwitchChange, SwitchTables } from './switch-view.ts';
+import type { SwitchChange, SwitchTables, Touched } from './switch-view.ts';
 import type { ReplicaReader } from '../ovsdb/replica.ts';
 
 export interface PortEngineOptions {
@@ -235,16 +235,15 @@ export class PortEngine {
     for (const [uuid, view] of views) if (view === null) this.#announcer.note(uuid, view);
     for (const [uuid, view] of views) if (view !== null) this.#announcer.note(uuid, view);
     if (touched.ports.size > 0) this.#listing.request();
-    if (this.#options.switchWakes) this.#wakeFor(changes, touched.vmids);
+    if (this.#options.switchWakes) this.#wakeFor(changes, touched);
   }
 
-  #wakeFor(changes: readonly SwitchChange[], vmids: ReadonlySet<Vmid>): void {
-    this.#runner.touch(vmids, 'switch changed');
+  #wakeFor(changes: readonly SwitchChange[], { vmids, names }: Touched): void {
+    const handedOver = [...names].flatMap((name) => this.#bindings.ofDevice(name) ?? []).flatMap(subjectsOf);
+    this.#runner.touch([...vmids, ...handedOver], 'switch changed');
     if (changes.some(({ table, kind }) => table === 'Bridge' && kind !== 'modify'))
       this.#runner.wake('bridges changed');
     else if (this.#mirrors.areDue(changes)) this.#runner.wake('mirrors changed');
-    else if (this.#bindings.all().some((binding) => this.#view.byNetdev(this.#deviceName(binding)) === null))
-      this.#runner.wake('switch changed');
   }
 
   /** The connection to the switch came or went. */
@@ -269,13 +268,13 @@ export class PortEngine {
 
   /** Devices of these names appeared, went or changed. */
   onLinkChanges(names: readonly string[]): void {
-    const touched = new Set<Vmid>();
+    const touched = new Set<Subject>();
     for (const name of names) {
       const guest = parseGuestNetdev(name);
+      const binding = this.#bindings.ofDevice(name);
       if (guest !== null) touched.add(guest.vmid);
-      else if (this.#isKnownDevice(name)) {
-        this.#runner.wake(`device ${name} changed`);
-      }
+      if (binding !== null) for (const subject of subjectsOf(binding)) touched.add(subject);
+      if (guest === null && binding === null && this.#isKnownDevice(name)) this.#runner.wake(`device ${name} changed`);
     }
     this.#runner.touch(touched, 'devices changed');
   }
@@ -479,18 +478,10 @@ export class PortEngine {
     }
   }
 
-  #deviceName(binding: Binding): NetdevName {
-    return deviceName(binding, this.#options.namingMode);
-  }
-
-  /** A device that was handed over or renamed, or may be a container's. */
+  /** A device that has a port of ours, or may be a container's. */
   #isKnownDevice(name: string): boolean {
     const row = this.#view.byNetdev(name);
-    return (
-      this.#bindings.byNetdev(name) !== null ||
-      hasPrefix(name, this.#options.includePrefixes) ||
-      (row !== null && this.#viewOf(row) !== null)
-    );
+    return hasPrefix(name, this.#options.includePrefixes) || (row !== null && this.#viewOf(row) !== null);
   }
 
   /** What the last run left in doubt; before anything else is written ahead, which would end the doubt in the ledger. */
@@ -511,4 +502,9 @@ export class PortEngine {
     if (row === null || port === null || !isOurs(row) || !this.#managed.has(row.bridge)) return null;
     return { port, row, problem: row.error ?? this.#findings.problems.get(port) ?? null };
   }
+}
+
+/** Whose guest is known is looked at with it. */
+function subjectsOf({ port, vmid }: Binding): Subject[] {
+  return vmid === null ? [port] : [port, vmid];
 }

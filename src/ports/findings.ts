@@ -7,7 +7,8 @@ import type { Recorder } from './contracts.ts';
 import type { Change } from './change.ts';
 import type { MirrorDrift } from './mirror-plan.ts';
 import type { MirrorResult } from './mirrors.ts';
-import type { PassResult, Scope } from './reconciler.ts';
+import type { PassResult } from './reconciler.ts';
+import type { Scope } from './scope.ts';
 import type { BlockDraft } from '../ledger/block.ts';
 import { driftDraft, mirrorDriftDraft } from './record.ts';
 import { describeDifferences } from './settings.ts';
@@ -113,7 +114,7 @@ function describeMirrorDrift({ wanted, differences }: MirrorDrift): string {
 function covers(scope: Scope, port: PortName): boolean {
   if (scope === 'all') return true;
   const guest = parseGuestPortName(port);
-  return guest !== null && scope.has(guest.vmid);
+  return scope.has(port) || (guest !== null && scope.has(guest.vmid));
 }
 
 function forget<Key>(entries: Map<Key, unknown>, isGone: (key: Key) => boolean): void {

@@ -13,6 +13,7 @@ import { isOursMirror, mirrorTarget } from './mirror-marks.ts';
 import { mirrorChangeKey, planMirrors } from './mirror-plan.ts';
 import type { MirrorChange, MirrorDrift, MirrorPlan, MirrorSource } from './mirror-plan.ts';
 import { portNameOfRow } from './plan.ts';
+import type { Scope } from './scope.ts';
 import { isTable } from './switch-view.ts';
 import type { SwitchChange, SwitchTables, SwitchView } from './switch-view.ts';
 
@@ -54,10 +55,12 @@ export class Mirrors {
   }
 
   /** What a pass over `scope` wants; of guests that could not be read, what was wanted before. */
-  note(scope: 'all' | ReadonlySet<Vmid>, wanted: readonly WantedPort[], unreadable: ReadonlyMap<Vmid, unknown>): void {
+  note(scope: Scope, wanted: readonly WantedPort[], unreadable: ReadonlyMap<Vmid, unknown>): void {
     if (this.#wanted === null && scope !== 'all') return;
-    const isKept = ({ vmid }: Remembered): boolean =>
-      vmid !== null && unreadable.has(vmid) ? true : scope !== 'all' && (vmid === null || !scope.has(vmid));
+    const isLookedAt = ({ port, vmid }: Remembered): boolean =>
+      scope === 'all' || scope.has(port) || (vmid !== null && scope.has(vmid));
+    const isKept = (remembered: Remembered): boolean =>
+      !isLookedAt(remembered) || (remembered.vmid !== null && unreadable.has(remembered.vmid));
     const before = this.#wanted ?? this.#onSwitch(unreadable);
     this.#wanted = new Map([...before].filter(([, remembered]) => isKept(remembered)));
     for (const { netdev, port, mirrorTo, owner } of wanted) {

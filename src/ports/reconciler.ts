@@ -29,9 +29,8 @@ import type { Drift, PortChange, PortPlan } from './plan.ts';
 import type { Policies } from './policies.ts';
 import { Refusals } from './refusals.ts';
 import { giveBackNames, linkOfBinding, renameDevices } from './renaming.ts';
+import type { Scope, Subject } from './scope.ts';
 import type { SwitchView } from './switch-view.ts';
-
-export type Scope = 'all' | ReadonlySet<Vmid>;
 
 /** Which kinds of change do not wait for patience; marks never do. */
 export interface Urgency {
@@ -258,7 +257,9 @@ export class Reconciler {
   async #observe(scope: Scope, cause: Cause): Promise<Observation> {
     const { links, view, bindings, managed, namingMode, policies, candidates } = this.#options;
     const unreadable = new Map<Vmid, string>();
-    const bound = bindings.all().filter(({ vmid }) => scope === 'all' || (vmid !== null && scope.has(vmid)));
+    const bound = bindings
+      .all()
+      .filter(({ vmid, port }) => scope === 'all' || scope.has(port) || (vmid !== null && scope.has(vmid)));
     const { moment } = links;
     const { read, rows, observed } = await this.#look(scope, bound, unreadable);
     const found = namingMode === 'rename' ? observed : await giveBackNames(observed, [], this.#options, cause);
@@ -311,12 +312,17 @@ export class Reconciler {
       const [read, observed] = await Promise.all([reading, links.observeAll()]);
       return { read, rows, observed };
     }
-    const read = await readGuests(guests, [...scope], unreadable);
-    const rows = [...scope].flatMap((vmid) => view.ofVmid(vmid));
+    const vmids = [...scope].filter((subject) => typeof subject === 'number');
+    const read = await readGuests(guests, vmids, unreadable);
+    const handedOver = bound.flatMap(({ netdev, port }) => [netdev, port]);
+    const rows = uniqueRows([
+      ...vmids.flatMap((vmid) => view.ofVmid(vmid)),
+      ...handedOver.flatMap((name) => view.byNetdev(name) ?? []),
+    ]);
     const observed = await links.observe([
       ...read.flatMap(([, guest]) => (guest === null ? [] : netdevsOf(guest))),
       ...rows.flatMap((row) => netdevsBehind(row)),
-      ...bound.flatMap(({ netdev, port }) => [netdev, port]),
+      ...handedOver,
       // Their mtu is what Proxmox VE asks for.
       ...managed,
     ]);
@@ -514,6 +520,10 @@ function note(refused: Map<PortName, string>, change: PortChange, reason: string
   if (port !== null) refused.set(port, reason);
 }
 
+function uniqueRows(rows: readonly ObservedPort[]): ObservedPort[] {
+  return [...new Map(rows.map((row) => [row.portUuid, row])).values()];
+}
+
 /** `<kind> <netdev>` */
 function patienceKey(change: PortChange): string {
   return `${change.kind} ${change.kind === 'detach' ? change.row.netdev : change.wanted.netdev}`;
@@ -554,7 +564,7 @@ function isPluggedOtherwise(
     : view.byNetdev(netdev) !== null;
 }
 
-function belongsTo(scope: ReadonlySet<Vmid>, key: string): boolean {
+function belongsTo(scope: ReadonlySet<Subject>, key: string): boolean {
   const guest = parseGuestNetdev(key.slice(key.indexOf(' ') + 1));
   return guest !== null && scope.has(guest.vmid);
 }

@@ -1,12 +1,11 @@
 /**
- * Decides when a pass runs: one at a time; guests that an event touched at once, everything at most every `debounceMs`
+ * Decides when a pass runs: one at a time; guests and handed-over ports that an event touched at once, everything at most every `debounceMs`
  * and at least every `timerMs`. Events only say where to look; losing one costs time, never truth.
  */
-import type { Vmid } from '../model/names.ts';
 import type { Clock } from './contracts.ts';
-import type { Scope } from './reconciler.ts';
+import type { Scope, Subject } from './scope.ts';
 
-/** More touched guests than this are cheaper to look at all together. */
+/** More touched than this are cheaper to look at all together. */
 const touchedMax = 64;
 
 export interface RunnerOptions {
@@ -25,7 +24,7 @@ const retryMs = 500;
 export class Runner {
   readonly #options: RunnerOptions;
   #all: string | null = null;
-  #touched = new Map<Vmid, string>();
+  #touched = new Map<Subject, string>();
   #running = false;
   /** Until `start`, and after `stop`. */
   #stopped = true;
@@ -54,9 +53,9 @@ export class Runner {
     void this.#turn();
   }
 
-  /** These guests have to be looked at. */
-  touch(vmids: Iterable<Vmid>, cause: string): void {
-    for (const vmid of vmids) if (!this.#touched.has(vmid)) this.#touched.set(vmid, cause);
+  /** These have to be looked at. */
+  touch(subjects: Iterable<Subject>, cause: string): void {
+    for (const subject of subjects) if (!this.#touched.has(subject)) this.#touched.set(subject, cause);
     if (this.#touched.size > touchedMax) this.#all ??= cause;
     if (this.#touched.size > 0) void this.#turn();
   }

@@ -50,7 +50,10 @@ export type SwitchChange = RowChange<SwitchTables>;
 
 export interface Touched {
   readonly vmids: Set<Vmid>;
+  /** Port rows. */
   readonly ports: Set<string>;
+  /** Names of Port and Interface rows. */
+  readonly names: Set<string>;
 }
 
 export class SwitchView {
@@ -71,15 +74,16 @@ export class SwitchView {
     return this.#generation;
   }
 
-  /** Feed every change here before reading. Returns the guests and the Port rows that it may have touched. */
+  /** Feed every change here before reading. Returns what it may have touched. */
   apply(changes: readonly SwitchChange[]): Touched {
-    const touched: Touched = { vmids: new Set(), ports: new Set() };
+    const touched: Touched = { vmids: new Set(), ports: new Set(), names: new Set() };
     if (changes.some(({ table }) => table !== 'Open_vSwitch')) this.#generation++;
     for (const change of changes) {
       if (isTable(change, 'Port')) {
         this.#applyPort(change, touched);
       } else if (isTable(change, 'Interface')) {
         const { name } = change.row;
+        touched.names.add(name);
         if (change.kind === 'delete') {
           if (this.#interfaceByName.get(name) === change.uuid) this.#interfaceByName.delete(name);
           this.#portOfInterface.delete(change.uuid);
@@ -98,6 +102,7 @@ export class SwitchView {
   #applyPort(change: RowChange<SwitchTables, 'Port'>, touched: Touched): void {
     const vmid = vmidOfRow(change.row);
     touched.ports.add(change.uuid);
+    touched.names.add(change.row.name);
     if (vmid !== null) touched.vmids.add(vmid);
     if (change.kind === 'delete') {
       if (this.#portByName.get(change.row.name) === change.uuid) this.#portByName.delete(change.row.name);

@@ -282,7 +282,11 @@ export class SimAgent {
 
   #observed(names: readonly string[]): ReadonlyMap<string, Link> {
     const { devices } = this.#options.host;
-    const found = new Map(names.flatMap((name) => (devices.has(name) ? [[name, devices.get(name)!]] : [])));
+    const byAltname = (name: string): Link | undefined =>
+      [...devices.values()].find(({ altnames }) => altnames.includes(name));
+    const found = new Map(
+      names.flatMap((name) => devices.get(name) ?? byAltname(name) ?? []).map((link) => [link.name, link]),
+    );
     for (const [name, { master }] of found) if (master === null) this.#options.onSeenFree(name);
     return found;
   }

@@ -20,6 +20,7 @@ class MemoryLinks implements Links {
   readonly devices = new Map<string, Link>();
   /** Devices with an address of their own. */
   readonly addressed = new Set<string>();
+  looksAtAll = 0;
 
   add(name: string, master: string | null = null, mtu = 1500): void {
     this.devices.set(name, { ...linkOf(name, master), mtu });
@@ -27,10 +28,15 @@ class MemoryLinks implements Links {
 
   async observe(names: readonly string[]): Promise<ReadonlyMap<string, Link>> {
     await settled();
-    return new Map(names.flatMap((name) => (this.devices.has(name) ? [[name, this.devices.get(name)!]] : [])));
+    return new Map(names.flatMap((name) => this.#find(name) ?? []).map((link) => [link.name, link]));
+  }
+
+  #find(name: string): Link | undefined {
+    return this.devices.get(name) ?? [...this.devices.values()].find(({ altnames }) => altnames.includes(name));
   }
 
   async observeAll(): Promise<ReadonlyMap<string, Link>> {
+    this.looksAtAll++;
     await settled();
     return new Map(this.devices);
   }

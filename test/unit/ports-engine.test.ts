@@ -777,6 +777,20 @@ describe('the port engine', () => {
       );
     });
 
+    it('is plugged again at once when its row is lost, without a look at all others', async () => {
+      const world = await running();
+      for (const name of ['dummy0', 'dummy1']) {
+        world.links.add(name);
+        await world.engine.addPort(parseNetdevName(name), null, cause);
+      }
+      await passes(world, 3000);
+      const { looksAtAll } = world.links;
+      world.ovs.unplug('vi_dummy0');
+      await soon(world);
+      assert.deepEqual(world.ovs.portRows(), ['vi_dummy0', 'vi_dummy1']);
+      assert.equal(world.links.looksAtAll, looksAtAll);
+    });
+
     it('is removed by port name or by device, and then is not there', async () => {
       const world = await running();
       for (const name of ['vi_dummy0', 'dummy0']) {

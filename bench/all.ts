@@ -6,6 +6,7 @@ import { commitBenchmark } from './commit.ts';
 import { dayBenchmark } from './day.ts';
 import { driftBenchmark } from './drift.ts';
 import { hookBenchmark } from './hook.ts';
+import { interfacesBenchmark } from './interfaces.ts';
 import { ledgerBenchmark } from './ledger.ts';
 import { memoryBenchmark } from './memory.ts';
 import { scaleBenchmark } from './scale.ts';
@@ -24,4 +25,5 @@ export const benchmarks: readonly Benchmark[] = [
   memoryBenchmark,
   dayBenchmark,
   ledgerBenchmark,
+  interfacesBenchmark,
 ];

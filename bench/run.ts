@@ -27,7 +27,7 @@ Compares the agent with what a user would run instead, both in the same run, tak
 Needs root: it makes network devices, in a network namespace of its own. Leaves nothing behind.
 The table goes to standard output, progress to standard error.
 
-${benchmarks.map(({ name, about }) => `  ${name.padEnd(9)} ${about}`).join('\n')}
+${benchmarks.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}
 
   --quick   few rounds: shows that all can be taken, its figures say nothing
   --write   put the figures of this run, and no others, into docs/benchmarks.md and docs/benchmarks.json

@@ -167,7 +167,12 @@ function endOfOptions({ entries, begins }: Read, from: number): number {
   return end;
 }
 
+/** Of every keyword in `keywordAt`. */
+const keywordInitials = 'aimnrs';
+
 function keywordAt(line: string, start: number): StanzaKind {
+  // Nearly every line is an option, and most options begin like none of the keywords: no word is cut out for them.
+  if (!keywordInitials.includes(line[start] ?? '')) return 'junk';
   let end = start;
   while (end < line.length && !isWhiteSpace(line.charCodeAt(end))) end++;
   const word = line.slice(start, end);
@@ -188,8 +193,11 @@ function keywordAt(line: string, start: number): StanzaKind {
   }
 }
 
+/** A backslash is the last character before the line end. */
 function isContinued(line: string): boolean {
-  return line.endsWith('\\\n') || line.endsWith('\\\r\n') || line.endsWith('\\');
+  let last = line.length - 1;
+  if (line[last] === '\n') last -= line[last - 1] === '\r' ? 2 : 1;
+  return line[last] === '\\';
 }
 
 /** Tab, newline, vertical tab, form feed, carriage return, space. */

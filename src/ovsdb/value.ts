@@ -42,7 +42,7 @@ export function readColumnType(type: unknown, what: string): ColumnType {
   const min = own(record, 'min') ?? 1;
   const unlimited = own(record, 'max') ?? 1;
   const max = unlimited === 'unlimited' ? Infinity : unlimited;
-  if ((min !== 0 && min !== 1) || typeof max !== 'number' || max < 1) {
+  if ((min !== 0 && min !== 1) || typeof max !== 'number' || max < 1 || (max !== Infinity && !Number.isInteger(max))) {
     throw malformed(`a type of ${what} with impossible bounds: ${excerpt(type)}`);
   }
   if (value !== undefined) return { shape: 'map', key, value: readAtomicType(value, what), min, max };

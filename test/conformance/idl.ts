@@ -47,13 +47,13 @@ export async function runIdl(run: IdlRun): Promise<void> {
   }
 }
 
-interface Schema {
+export interface Schema {
   readonly name: string;
   readonly tables: Record<string, { columns: Record<string, { type: unknown }> }>;
 }
 
 /** All columns, or those of `?table:column,...?table:...`; a `!` after a column means nothing to a replica. */
-function templates(schema: Schema, chosen: string | null): Tables {
+export function templates(schema: Schema, chosen: string | null): Tables {
   const wanted = new Map(
     (chosen ?? '')
       .split('?')

@@ -6,10 +6,11 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { JsonStream } from '../../src/ovsdb/json-stream.ts';
 import { decodeValue, defaultOf, equalDecoded, readColumnType } from '../../src/ovsdb/value.ts';
-import type { ColumnType, Decoded, Scalar } from '../../src/ovsdb/value.ts';
+import type { ColumnType, Scalar } from '../../src/ovsdb/value.ts';
 import type { AtomicType } from '../../src/ovsdb/wire.ts';
 import { runIdl } from './idl.ts';
-import { compareAtoms, sortedJson } from './words.ts';
+import { normalBaseType, normalColumn, normalSchema, normalTable, normalType } from './schema.ts';
+import { compareAtoms, encodeAtom, encodeDatum, sortedJson } from './words.ts';
 
 type Print = (line: string) => void;
 
@@ -22,6 +23,21 @@ const commands: Record<string, (args: readonly string[], print: Print) => void> 
   },
   'parse-atomic-type': ([type], print) => {
     print(sortedJson(atomicType(type).key));
+  },
+  'parse-base-type': ([type], print) => {
+    print(sortedJson(normalBaseType(parse(type))));
+  },
+  'parse-type': ([type], print) => {
+    print(sortedJson(normalType(parse(type))));
+  },
+  'parse-column': ([name = '', column], print) => {
+    print(sortedJson(normalColumn(name, parseObject(column))));
+  },
+  'parse-table': ([name = '', table, isRootUnsaid], print) => {
+    print(sortedJson(normalTable(name, parseObject(table), isRootUnsaid === 'true')));
+  },
+  'parse-schema': ([schema], print) => {
+    print(sortedJson(normalSchema(parseObject(schema))));
   },
   'parse-atoms': ([type, ...atoms], print) => {
     for (const atom of atoms) {
@@ -73,24 +89,13 @@ function parse(text = ''): unknown {
   return Array.isArray(value) && value.length === 1 ? value[0] : value;
 }
 
+function parseObject(text: string | undefined): Record<string, unknown> {
+  return parse(text) as Record<string, unknown>;
+}
+
 function atomicType(text: string | undefined): ColumnType & { readonly key: AtomicType } {
   const type = parse(text);
   return readColumnType(typeof type === 'object' ? { key: type } : type, 'TYPE');
-}
-
-/** `<value>` of RFC 7047 section 5.1, its members in order. */
-export function encodeDatum(value: Decoded, type: ColumnType): unknown {
-  if (type.shape === 'map') {
-    const pairs = [...(value as ReadonlyMap<Scalar, Scalar>)].sort(([a], [b]) => compareAtoms(a, b));
-    return ['map', pairs.map(([key, held]) => [encodeAtom(key, type.key), encodeAtom(held, type.value)])];
-  }
-  const atoms = value instanceof Set ? [...value].sort(compareAtoms) : value === null ? [] : [value as Scalar];
-  const encoded = atoms.map((atom: Scalar) => encodeAtom(atom, type.key));
-  return encoded.length === 1 ? encoded[0] : ['set', encoded];
-}
-
-function encodeAtom(atom: Scalar, type: AtomicType): unknown {
-  return type === 'uuid' ? ['uuid', atom] : atom;
 }
 
 function attempt(make: () => string): string {

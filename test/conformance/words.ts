@@ -1,5 +1,6 @@
 /** What the drivers share: values as Open vSwitch's test programs print them. */
-import type { Decoded, Scalar } from '../../src/ovsdb/value.ts';
+import type { ColumnType, Decoded, Scalar } from '../../src/ovsdb/value.ts';
+import type { AtomicType } from '../../src/ovsdb/wire.ts';
 
 /** JSON with sorted keys and no spaces. */
 export function sortedJson(value: unknown): string {
@@ -8,6 +9,21 @@ export function sortedJson(value: unknown): string {
       ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
       : member,
   );
+}
+
+/** `<value>` of RFC 7047 section 5.1, its members in order. */
+export function encodeDatum(value: Decoded, type: ColumnType): unknown {
+  if (type.shape === 'map') {
+    const pairs = [...(value as ReadonlyMap<Scalar, Scalar>)].sort(([a], [b]) => compareAtoms(a, b));
+    return ['map', pairs.map(([key, held]) => [encodeAtom(key, type.key), encodeAtom(held, type.value)])];
+  }
+  const atoms = value instanceof Set ? [...value].sort(compareAtoms) : value === null ? [] : [value as Scalar];
+  const encoded = atoms.map((atom: Scalar) => encodeAtom(atom, type.key));
+  return encoded.length === 1 ? encoded[0] : ['set', encoded];
+}
+
+export function encodeAtom(atom: Scalar, type: AtomicType): unknown {
+  return type === 'uuid' ? ['uuid', atom] : atom;
 }
 
 /** In the order of OVSDB: numbers by size, false before true, texts by code point. */

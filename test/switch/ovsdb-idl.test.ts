@@ -36,6 +36,18 @@ describe('the driver for test-ovsdb', () => {
   for (const [command, args, expected] of [
     ['default-atoms', [], ['integer: OK', 'real: OK', 'boolean: OK', 'string: OK', 'uuid: OK']],
     ['parse-atomic-type', ['["uuid"]'], ['"uuid"']],
+    ['parse-base-type', ['["boolean"]'], ['"boolean"']],
+    [
+      'parse-base-type',
+      ['{"type":"uuid","refTable":"Port","refType":"strong"}'],
+      ['{"refTable":"Port","type":"uuid"}'],
+    ],
+    ['parse-type', ['{"key":"string","min":0,"max":1}'], ['{"key":"string","min":0}']],
+    ['parse-type', ['{"key":"real","value":"uuid","max":"unlimited"}'], ['{"key":"real","max":"unlimited","value":"uuid"}']], // prettier-ignore
+    ['parse-column', ['tag', '{"type":"integer","mutable":true,"ephemeral":true}'], ['{"ephemeral":true,"type":"integer"}']], // prettier-ignore
+    ['parse-table', ['Port', '{"columns":{"name":{"type":"string"}},"isRoot":true,"indexes":[["name"]]}'], ['{"columns":{"name":{"type":"string"}},"indexes":[["name"]],"isRoot":true}']], // prettier-ignore
+    ['parse-table', ['Port', '{"columns":{"name":{"type":"string"}}}', 'true'], ['{"columns":{"name":{"type":"string"}},"isRoot":false}']], // prettier-ignore
+    ['parse-schema', ['{"name":"d","tables":{"t":{"columns":{"u":{"type":{"key":"uuid"}}},"isRoot":true}}}'], ['{"name":"d","tables":{"t":{"columns":{"u":{"type":"uuid"}}}}}']], // prettier-ignore
     ['parse-atoms', ['["integer"]', '[1]', '[-7]'], ['1', '-7']],
     ['parse-atoms', ['{"type":"uuid"}', `["uuid","${nil}"]`], [`["uuid","${nil}"]`]],
     ['parse-atoms', ['["string"]', '[true]'], ['OVSDB server sent a value that is not of type string: true']],
@@ -60,6 +72,18 @@ describe('the driver for test-ovsdb', () => {
       const child = promisify(execFile)(process.execPath, ['--import', 'tsx', path, ...args], { timeout: 9000 });
       child.child.stdin?.end(input);
       assert.equal((await child).stdout, expected);
+    });
+  }
+
+  for (const [command, args, expected] of [
+    ['parse-base-type', ['["void"]'], 'OVSDB server sent an unknown type of TYPE: void'],
+    ['parse-type', ['{"key":"real","max":0}'], 'OVSDB server sent a type of TYPE with impossible bounds: {"key":"real","max":0}'], // prettier-ignore
+    ['parse-column', ['tag', '{}'], 'OVSDB server sent a type of tag that is not an object: nothing'],
+    ['parse-table', ['Port', '{"isRoot":true}'], 'OVSDB server sent columns of Port that is not an object: nothing'],
+    ['parse-schema', ['{"name":"d"}'], 'OVSDB server sent tables of a schema that is not an object: nothing'],
+  ] as [string, string[], string][]) {
+    it(`refuses ${command} ${args.join(' ')}`, async () => {
+      assert.deepEqual(await drive(command, ...args), { out: [], errors: [expected], code: 1 });
     });
   }
 

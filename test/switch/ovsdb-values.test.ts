@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { decodeValue, readColumnType } from '../../src/ovsdb/value.ts';
-import { encodeDatum } from '../conformance/ovsdb.ts';
+import { encodeDatum } from '../conformance/words.ts';
 import { pythonJudge } from '../support/judge.ts';
 
 const atoms: Record<string, fc.Arbitrary<unknown>> = {

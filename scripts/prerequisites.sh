@@ -25,6 +25,22 @@ need_packages() {
         fail "apt-get could not install$missing; see ${TMPDIR:-/tmp}/ovs-port-agent-apt.log"
 }
 
+# need_file PACKAGE PATH   one file of a Debian package into the cache folder; the package, which may have services, is not
+# installed
+need_file() {
+    kept=${XDG_CACHE_HOME:-$HOME/.cache}/ovs-port-agent/$(basename "$2")
+    [ ! -s "$kept" ] || return 0
+    say "fetching $2 of the Debian package $1"
+    fetched=$(mktemp -d "${TMPDIR:-/tmp}/ovs-port-agent-file.XXXXXX")
+    mkdir -p "$(dirname "$kept")"
+    (
+        cd "$fetched" && { apt-get update && apt-get download "$1"; } >apt.log 2>&1 &&
+            dpkg-deb --fsys-tarfile "$1"_*.deb >files.tar && tar -xf files.tar --to-stdout ".$2" >file &&
+            [ -s file ] && mv file "$kept"
+    ) || { cat "$fetched/apt.log" >&2; rm -rf "$fetched"; fail "could not get $2 of the Debian package $1"; }
+    rm -rf "$fetched"
+}
+
 need_root_and_node() {
     [ "$(id -u)" = 0 ] || fail 'needs root: it makes network namespaces and devices'
     PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

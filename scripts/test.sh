@@ -41,6 +41,7 @@ need_packages ovs-vswitchd:openvswitch-switch dbus-daemon:dbus-daemon dbus-send:
     /usr/lib/python3/dist-packages/dbus/__init__.py:python3-dbus \
     /usr/lib/python3/dist-packages/ovs/__init__.py:python3-openvswitch openssl:openssl unshare:util-linux ethtool:ethtool \
     zsh:zsh fish:fish mandoc:mandoc
+case " $* " in *' switch '*) need_file ovn-central /usr/share/ovn/ovn-nb.ovsschema ;; esac
 case " $* " in *' node '*) need_packages debootstrap:debootstrap systemd-nspawn:systemd-container lintian:lintian ;; esac
 need_build
 

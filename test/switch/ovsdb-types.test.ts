@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { runOvsdb } from '../conformance/ovsdb.ts';
 import { pythonJudge } from '../support/judge.ts';
+import { northboundSchema } from '../support/northbound-schema.ts';
 
 /** What may stand beside each name, and does not say what a column holds. */
 const constraints: Record<string, fc.Arbitrary<object>> = {
@@ -117,9 +118,14 @@ describe('schemas as the client reads them, and Open vSwitch’s own library', (
     }).timeout(60_000);
   }
 
-  for (const path of ['/usr/share/openvswitch/vswitch.ovsschema', 'test/conformance/idltest.ovsschema']) {
-    it(`read ${path.split('/').at(-1) ?? ''} alike`, async () => {
-      const { ours, theirs } = await ask('parse-schema', JSON.parse(readFileSync(path, 'utf8')));
+  const readSchema = (path: string): object => JSON.parse(readFileSync(path, 'utf8')) as object;
+  for (const [name, inUse] of [
+    ['Open vSwitch’s schema', () => readSchema('/usr/share/openvswitch/vswitch.ovsschema')],
+    ['the schema of its tests', () => readSchema('test/conformance/idltest.ovsschema')],
+    ['OVN’s northbound schema', northboundSchema],
+  ] as const) {
+    it(`read ${name} alike`, async () => {
+      const { ours, theirs } = await ask('parse-schema', inUse());
       assert.notEqual(theirs, null);
       assert.deepEqual(ours, theirs);
     });

@@ -41,6 +41,8 @@ export interface ObservedPort {
   readonly interfaceIds: ReadonlyMap<string, string>;
   /** Columns of the Port row that somebody has written and neither Proxmox VE nor the agent ever does; sorted. */
   readonly foreignColumns: readonly string[];
+  /** Columns of that kind that this switch's schema has and nobody has written in this row. */
+  readonly unwrittenColumns: readonly string[];
   /** null until Open vSwitch has applied the row; -1 when it could not. */
   readonly ofport: number | null;
   /** Open vSwitch's own message about the Interface. */

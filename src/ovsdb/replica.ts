@@ -21,6 +21,8 @@ export interface RowChange<T extends Tables, Name extends keyof T & string = key
 
 /** The reader's side of a replica. Rows are live: read them at once, never keep them over an `await`. */
 export interface ReplicaReader<T extends Tables> {
+  /** Whether the server's schema has this column; where it has not, every row holds the template's value. */
+  hasColumn<Name extends keyof T & string>(table: Name, column: keyof T[Name] & string): boolean;
   table<Name extends keyof T & string>(name: Name): ReadonlyMap<string, T[Name]>;
 }
 
@@ -63,6 +65,10 @@ export class Replica<T extends Tables> implements ReplicaReader<T> {
         isInSchema: found !== undefined,
       });
     }
+  }
+
+  hasColumn<Name extends keyof T & string>(table: Name, column: keyof T[Name] & string): boolean {
+    return (this.#copies.get(table)?.columns.get(column) ?? null) !== null;
   }
 
   table<Name extends keyof T & string>(name: Name): ReadonlyMap<string, T[Name]> {

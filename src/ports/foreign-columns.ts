@@ -22,20 +22,24 @@ export const foreignPortColumns = {
   qos: null as string | null,
 };
 
-type ForeignColumn = keyof typeof foreignPortColumns;
-const names = Object.keys(foreignPortColumns) as ForeignColumn[];
+export type ForeignColumn = keyof typeof foreignPortColumns;
+export const foreignColumnNames = Object.keys(foreignPortColumns) as ForeignColumn[];
 const none: readonly string[] = [];
 
-/** Names of those that somebody has written, sorted. */
-export function foreignColumnsOf(row: typeof foreignPortColumns): readonly string[] {
-  const written = names.filter((name) => !isAbsent(row[name]));
-  return written.length === 0 ? none : written;
+/** Names of those that somebody has written and of those that nobody has, sorted, when `known` are all that there are. */
+export function foreignColumnsOf(
+  row: typeof foreignPortColumns,
+  known: readonly ForeignColumn[],
+): { readonly foreignColumns: readonly string[]; readonly unwrittenColumns: readonly string[] } {
+  const written = known.filter((name) => !isAbsent(row[name]));
+  if (written.length === 0) return { foreignColumns: none, unwrittenColumns: known };
+  return { foreignColumns: written, unwrittenColumns: known.filter((name) => !written.includes(name)) };
 }
 
-/** The columns of a row in which all of them are absent (RFC 7047 section 5.1). */
-export const withoutForeignColumns: Row = Object.fromEntries(
-  Object.entries(foreignPortColumns).map(([name, value]) => [name, wireOf(value as Absent)]),
-);
+/** Those columns of a row in which they are absent (RFC 7047 section 5.1). */
+export function unwritten(names: readonly string[]): Row {
+  return Object.fromEntries(names.map((name) => [name, wireOf(foreignPortColumns[name as ForeignColumn] as Absent)]));
+}
 
 function isAbsent(value: (typeof foreignPortColumns)[ForeignColumn]): boolean {
   if (typeof value === 'object' && value !== null) return value.size === 0;

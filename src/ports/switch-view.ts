@@ -7,7 +7,8 @@ import type { BridgeName, Vmid } from '../model/names.ts';
 import type { ObservedMirror } from '../model/mirror.ts';
 import type { ObservedPort } from '../model/port.ts';
 import type { ReplicaReader, RowChange } from '../ovsdb/replica.ts';
-import { foreignColumnsOf, foreignPortColumns } from './foreign-columns.ts';
+import { foreignColumnNames, foreignColumnsOf, foreignPortColumns } from './foreign-columns.ts';
+import type { ForeignColumn } from './foreign-columns.ts';
 import { markKeys, ownerMark } from './marks.ts';
 
 /** Tables and columns that the engine reads, with the values they have when a schema lacks them. */
@@ -63,6 +64,10 @@ export class SwitchView {
   readonly #portOfInterface = new Map<string, string>();
   readonly #portsOfVmid = new Map<Vmid, Set<string>>();
   #generation = 0;
+  #foreignColumnsKnown: {
+    readonly reader: ReplicaReader<SwitchTables>;
+    readonly names: readonly ForeignColumn[];
+  } | null = null;
 
   /** `reader` is asked anew each time: a reconnect replaces the replica. */
   constructor(reader: () => ReplicaReader<SwitchTables>) {
@@ -240,6 +245,16 @@ export class SwitchView {
     };
   }
 
+  /** Those that the schema has. The same array as long as the replica is the same: each row refers to it. */
+  get #foreignColumns(): readonly ForeignColumn[] {
+    const reader = this.#reader();
+    if (this.#foreignColumnsKnown?.reader !== reader) {
+      const names = foreignColumnNames.filter((name) => reader.hasColumn('Port', name));
+      this.#foreignColumnsKnown = { reader, names };
+    }
+    return this.#foreignColumnsKnown.names;
+  }
+
   #observe(portUuid: string, bridge: BridgeName): ObservedPort | null {
     const port = this.#reader().table('Port').get(portUuid);
     const [interfaceUuid, another] = port?.interfaces ?? [];
@@ -256,7 +271,7 @@ export class SwitchView {
       vlanMode: port.vlan_mode,
       portIds: port.external_ids,
       interfaceIds: row.external_ids,
-      foreignColumns: foreignColumnsOf(port),
+      ...foreignColumnsOf(port, this.#foreignColumns),
       ofport: row.ofport,
       error: row.error,
     };

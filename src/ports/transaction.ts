@@ -2,7 +2,7 @@
 import { vlanModeOf } from '../model/port.ts';
 import type { ObservedPort, WantedPort } from '../model/port.ts';
 import type { Operation, Row, UuidAtom, Value } from '../ovsdb/wire.ts';
-import { withoutForeignColumns } from './foreign-columns.ts';
+import { unwritten } from './foreign-columns.ts';
 import { setMarks, waitForRow } from './guarded-operations.ts';
 import { fieldsFingerprint, interfaceMarks, markKeys, portMarks } from './marks.ts';
 import type { Change } from './change.ts';
@@ -154,7 +154,7 @@ function replace(
   const renamed: UuidAtom = ['uuid', insertedPortUuid(seed)];
   return [
     // What the new row does not take over would be lost with the old one, whoever wrote it a moment ago.
-    waitForColumns(row, { ...columnsOf(row), ...withoutForeignColumns }),
+    waitForColumns(row, { ...columnsOf(row), ...unwritten(row.unwrittenColumns) }),
     { op: 'insert', table: 'Port', uuid: insertedPortUuid(seed), row: renamedRow(wanted, row, context) },
     setMarks('Interface', row.interfaceUuid, interfaceMarks(wanted, context.cluster)),
     {

@@ -259,6 +259,7 @@ function viewOf(guest: Guest): Plugged {
     portIds: portMarks(wanted),
     interfaceIds: interfaceMarks(wanted, host),
     foreignColumns: [],
+    unwrittenColumns: [],
     ofport: guest.vmid === 102 ? 2 : 1,
     error: null,
   };

@@ -68,6 +68,7 @@ export class MemorySwitch {
   }
 
   readonly reader = {
+    hasColumn: () => true,
     table: <Name extends TableName>(name: Name): ReadonlyMap<string, SwitchTables[Name]> => this.#rows[name],
   };
 

@@ -15,6 +15,7 @@ import type { NamingMode } from '../../src/model/naming.ts';
 import { vlanModeOf } from '../../src/model/port.ts';
 import type { ObservedPort, WantedPort } from '../../src/model/port.ts';
 import type { Cause, Link } from '../../src/ports/contracts.ts';
+import { foreignPortColumns } from '../../src/ports/foreign-columns.ts';
 import { fieldsFingerprint, interfaceMarks, markKeys, portMarks } from '../../src/ports/marks.ts';
 
 export const ovsbr0 = parseBridgeName('ovsbr0');
@@ -128,6 +129,7 @@ export function rowOf(rowName: string, more: Partial<ObservedPort> = {}): Observ
     portIds: new Map(),
     interfaceIds: new Map(),
     foreignColumns: [],
+    unwrittenColumns: Object.keys(foreignPortColumns),
     ofport: 1,
     error: null,
     ...more,

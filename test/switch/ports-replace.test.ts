@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { foreignPortColumns } from '../../src/ports/foreign-columns.ts';
 import { engineOnSwitch } from '../support/engine-on-switch.ts';
 import type { EngineOnSwitch } from '../support/engine-on-switch.ts';
 import { cause, guestOf } from '../support/ports-fixtures.ts';
@@ -78,3 +80,53 @@ describe('a row that is replaced on a real switch', () => {
     });
   }
 });
+
+/** Each with the columns of Open vSwitch's schema that it does not have. */
+const olderSchemas = {
+  'lacks what came last': ['protected', 'cvlans', 'bond_active_slave'],
+  'has none of them': Object.keys(foreignPortColumns),
+};
+
+for (const [what, lacking] of Object.entries(olderSchemas)) {
+  describe(`a row that is replaced on a switch whose schema ${what}`, () => {
+    let ovs: PrivateSwitch;
+    let world: EngineOnSwitch;
+
+    beforeEach(async () => {
+      ovs = await startPrivateSwitch({ schema: schemaWithout(lacking) });
+      await ovs.vsctl('--no-wait', 'init');
+      await ovs.startVswitchd();
+      await ovs.vsctl('add-br', 'ovsbr0', '--', 'add-port', 'ovsbr0', 'veth100i0', 'tag=10');
+      world = await engineOnSwitch(ovs.endpoint, { namingMode: 'port' });
+      world.configure(guestOf(100, [{ tag: 10 }]));
+      world.links.add('veth100i0');
+      await world.engine.start();
+    });
+    afterEach(async () => {
+      await world.close();
+      await ovs.stop();
+    });
+
+    it('has its new name, and keeps Interface and VLAN', async () => {
+      const before = await ovs.vsctl('get', 'interface', 'veth100i0', '_uuid', 'ofport');
+      assert.equal(
+        await world.engine.notifyLifecycle(vmid, 'post-start', cause),
+        'CT 100: net0 is vi100 on ovsbr0, tag 10',
+      );
+      assert.equal(await ovs.vsctl('list-ports', 'ovsbr0'), 'vi100');
+      assert.equal(await ovs.vsctl('get', 'port', 'vi100', 'tag'), '10');
+      assert.equal(await ovs.vsctl('get', 'interface', 'veth100i0', '_uuid', 'ofport'), before);
+    });
+  });
+}
+
+function schemaWithout(lacking: readonly string[]): object {
+  const schema = JSON.parse(readFileSync('/usr/share/openvswitch/vswitch.ovsschema', 'utf8')) as {
+    tables: { Port: { columns: Record<string, unknown> } };
+  };
+  for (const column of lacking) {
+    assert.ok(column in schema.tables.Port.columns, column);
+    Reflect.deleteProperty(schema.tables.Port.columns, column);
+  }
+  return schema;
+}

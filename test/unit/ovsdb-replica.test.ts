@@ -344,6 +344,8 @@ describe('the schema of a replica', () => {
     replica.apply({ T: { [a]: { modify: { ids: ['map', [['x', 'y']]] } } } });
     assert.deepEqual(replica.table('T').get(a), { name: 'a', ids: new Map([['x', 'y']]), on: true });
     assert.equal(replica.table('Other').size, 0);
+    const told = [replica.hasColumn('T', 'name'), replica.hasColumn('T', 'ids'), replica.hasColumn('Other', 'name')];
+    assert.deepEqual(told, [true, false, false]);
   });
 
   it('takes what every object has for no table and no column of the server', () => {

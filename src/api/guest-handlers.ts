@@ -4,7 +4,7 @@ import type { GuestKind } from '../model/guest.ts';
 import { nicIndex, parseNicName, parseVmid } from '../model/names.ts';
 import type { NicName, Vmid } from '../model/names.ts';
 import type { GuestDirectory, GuestEntry } from '../node/guest-directory.ts';
-import type { NicChangeRequest, NicView } from '../node/guest-nics.ts';
+import type { NicChange, NicChangeRequest, NicView } from '../node/guest-nics.ts';
 import type { Parameters } from '../resources/schema.ts';
 import { guestTimeoutDefault } from '../resources/table.ts';
 import { definedOnly, portEntry } from './entries.ts';
@@ -60,6 +60,18 @@ export const setNic: Handler = (service, call) => {
   });
 };
 
+export const addNic: Handler = async (service, { parameters, cause, signal }) => {
+  const { nic, options } = parameters;
+  const change = await service.nics.add(vmidOf(parameters), {
+    nic: nic === undefined ? null : nicOf(parameters),
+    options: String(options),
+    isDryRun: parameters['dry_run'] === true,
+    wait: { deadlineMs: timeoutMsOf(parameters), signal },
+    cause,
+  });
+  return nicChangeEntry(change);
+};
+
 export const deleteNic: Handler = (service, call) => changeNic(service, call, null);
 
 export const createGuest: Handler = ({ creation }, { parameters, cause, signal }) => {
@@ -86,10 +98,17 @@ async function changeNic(
   { parameters, cause, signal }: HandlerCall,
   wishes: NicChangeRequest['wishes'],
 ): Promise<Record<string, unknown>> {
-  const nic = nicOf(parameters);
-  const wait = { deadlineMs: timeoutMsOf(parameters), signal };
-  const { guest, changed, before, after, way } = await nics.change(vmidOf(parameters), nic, { wishes, wait, cause });
-  return { guest, nic, changed, ...definedOnly({ before, after, way }) };
+  const change = await nics.change(vmidOf(parameters), nicOf(parameters), {
+    wishes,
+    isDryRun: parameters['dry_run'] === true,
+    wait: { deadlineMs: timeoutMsOf(parameters), signal },
+    cause,
+  });
+  return nicChangeEntry(change);
+}
+
+function nicChangeEntry({ guest, nic, changed, ...rest }: NicChange): Record<string, unknown> {
+  return { guest, nic, changed, ...definedOnly(rest) };
 }
 
 function text(value: unknown): string | undefined {

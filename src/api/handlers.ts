@@ -7,7 +7,7 @@ import type { GuestAction } from '../node/contracts.ts';
 import { guestTimeoutDefault } from '../resources/table.ts';
 import type { HandlerName } from '../resources/table.ts';
 import { definedOnly, portEntry } from './entries.ts';
-import { createGuest, deleteNic, listGuests, listNics, setNic, showGuest, showNic } from './guest-handlers.ts';
+import { addNic, createGuest, deleteNic, listGuests, listNics, setNic, showGuest, showNic } from './guest-handlers.ts';
 import type { Handler } from './handler.ts';
 import type { Service } from './service.ts';
 import { statusOf } from './status.ts';
@@ -53,6 +53,7 @@ export const handlers: Readonly<Record<HandlerName, Handler>> = {
   'guests.get': showGuest,
   'guests.nics': listNics,
   'guests.nic': showNic,
+  'guests.add-nic': addNic,
   'guests.set-nic': setNic,
   'guests.delete-nic': deleteNic,
 

@@ -20,7 +20,7 @@ export interface Service {
   readonly witnesses: Pick<Witnesses, 'sights' | 'cosignedBlocks'> | null;
   readonly guests: Pick<GuestControl, 'control'>;
   readonly creation: Pick<ContainerCreation, 'create'>;
-  readonly nics: Pick<GuestNics, 'list' | 'show' | 'change'>;
+  readonly nics: Pick<GuestNics, 'list' | 'show' | 'change' | 'add'>;
   readonly directory: Pick<GuestDirectory, 'list' | 'show'>;
   /** The process behind a caller on the bus, in words; null when it cannot be told. */
   readonly processOf: (sender: string) => Promise<string | null>;

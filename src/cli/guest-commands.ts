@@ -94,7 +94,10 @@ export interface NicFlags {
   readonly firewall?: string;
   readonly linkDown?: string;
   readonly mtu?: string;
+  /** Options of a card that is new. */
+  readonly add?: string;
   readonly delete?: true;
+  readonly dryRun?: true;
   readonly timeout?: number;
 }
 
@@ -107,31 +110,48 @@ interface ChangedNic {
   readonly way?: string;
 }
 
-/** The cards of a guest, one of them, or a change of one, by what is given. */
+/** The cards of a guest, one of them, a change of one, one more or one less, by what is given. */
 export async function guestNet(
   env: Environment,
   vmidText: string,
   nicText: string | null,
-  { delete: deleted, timeout, linkDown, ...wishes }: NicFlags,
+  { add, delete: deleted, dryRun, timeout, linkDown, ...wishes }: NicFlags,
   options: OutputOptions,
 ): Promise<number> {
   const path = `/guests/${parseVmid(vmidText)}/net`;
+  const nic = nicText === null ? null : parseNicName(nicText);
   const changes = { ...wishes, ...(linkDown !== undefined && { link_down: linkDown }) };
-  const isDelete = deleted === true;
   const isChange = Object.keys(changes).length > 0;
-  if (isDelete && isChange) {
-    throw new AgentError('InvalidArgument', '--delete takes the whole card away: it goes with no option of it');
+  if (Number(isChange) + Number(deleted === true) + Number(add !== undefined) > 1) {
+    throw new AgentError(
+      'InvalidArgument',
+      '--add says all of a new card, --delete takes the whole card away: neither goes with another option of it',
+    );
   }
-  if (nicText === null) {
-    if (isDelete || isChange) throw new AgentError('InvalidArgument', 'say which card is to change: net0, net1, ...');
+  const how = { ...(dryRun === true && { dry_run: true }), ...(timeout !== undefined && { timeout }) };
+  if (add !== undefined) {
+    return changeNic(env, 'create', path, { ...(nic !== null && { nic }), options: add, ...how }, options);
+  }
+  if (nic === null) {
+    if (deleted === true || isChange)
+      throw new AgentError('InvalidArgument', 'say which card is to change: net0, net1, ...');
     return showNics(env, path, options);
   }
-  const ofNic = `${path}/${parseNicName(nicText)}`;
-  if (!isDelete && !isChange) return show(env, 'get', ofNic, await callVerb(env, 'get', ofNic), options);
-  const verb = isDelete ? 'delete' : 'set';
-  const input = { ...changes, ...(timeout !== undefined && { timeout }) };
-  const result = (await callVerb(env, verb, ofNic, input)) as ChangedNic;
-  if (options.format !== 'text') return show(env, verb, ofNic, result, options);
+  const ofNic = `${path}/${nic}`;
+  if (deleted === true) return changeNic(env, 'delete', ofNic, how, options);
+  if (isChange) return changeNic(env, 'set', ofNic, { ...changes, ...how }, options);
+  return show(env, 'get', ofNic, await callVerb(env, 'get', ofNic), options);
+}
+
+async function changeNic(
+  env: Environment,
+  verb: Verb,
+  path: string,
+  input: Readonly<Record<string, unknown>>,
+  options: OutputOptions,
+): Promise<number> {
+  const result = (await callVerb(env, verb, path, input)) as ChangedNic;
+  if (options.format !== 'text') return show(env, verb, path, result, options);
   for (const line of describeNic(result)) env.print(line);
   return 0;
 }
@@ -143,13 +163,14 @@ async function showNics(env: Environment, path: string, options: OutputOptions):
   return show(env, 'get', path, options.format === 'text' ? rows : nics, options);
 }
 
+/** There is a way when there is something to do, if only in a dry run. */
 function describeNic({ guest, nic, changed, before, after, way }: ChangedNic): string[] {
-  if (!changed) return [before === undefined ? `${guest} has no ${nic}` : `${guest}: ${nic} is so already: ${before}`];
+  if (way === undefined)
+    return [before === undefined ? `${guest} has no ${nic}` : `${guest}: ${nic} is so already: ${before}`];
+  const [was, is] = changed ? ['was', 'is'] : ['is', 'would be'];
   return [
-    `${guest}: ${nic} was ${before ?? ''}`,
-    after === undefined
-      ? `${guest}: ${nic} is gone (by ${way ?? ''})`
-      : `${guest}: ${nic} is ${after} (by ${way ?? ''})`,
+    ...(before === undefined ? [] : [`${guest}: ${nic} ${was} ${before}`]),
+    `${guest}: ${nic} ${is} ${after ?? 'gone'} (by ${way})`,
   ];
 }
 

@@ -284,7 +284,7 @@ function addGuest(env: Environment, guest: Command, done: (action: Promise<numbe
     guest
       .command('net <vmid> [nic]')
       .description(
-        'Network cards of a guest on any node, or one of them; with an option, changes that and leaves the rest as it is.',
+        'Network cards of a guest on any node, or one of them; with an option, changes that and leaves the rest as it is. --add makes one more, --delete takes one away.',
       ),
   )
     .option('--bridge <name>', 'bridge')
@@ -293,11 +293,22 @@ function addGuest(env: Environment, guest: Command, done: (action: Promise<numbe
     .addOption(new Option('--firewall <flag>', 'firewall of Proxmox VE').choices(['0', '1']))
     .addOption(new Option('--link-down <flag>', 'takes the link down').choices(['0', '1']))
     .option('--mtu <bytes>', 'largest packet, or none')
+    .option(
+      '--add <options>',
+      'another card, such as bridge=ovsbr0,tag=10; without a nic the lowest number that is free',
+    )
     .option('--delete', 'takes the card away')
+    .option('--dry-run', 'only say what would be done')
     .option('--timeout <seconds>', 'how long Proxmox VE may take; 60 when not given', wholeNumber)
     .addHelpText(
       'after',
-      examples(['guest net 100', 'guest net 100 net0 --tag 20', 'guest net 100 net1 --tag none --trunks 10,20']),
+      examples([
+        'guest net 100',
+        'guest net 100 net0 --tag 20',
+        'guest net 100 net1 --tag none --trunks 10,20',
+        'guest net 100 --add bridge=ovsbr0,tag=20',
+        'guest net 100 net1 --delete --dry-run',
+      ]),
     )
     .action((vmid: string, nic: string | undefined, flags: FormatFlags & NicFlags) =>
       done(guestNet(env, vmid, nic ?? null, withoutFormat(flags), outputOptions(env, flags))),

@@ -26,7 +26,7 @@ export type Uuid = Branded<string, 'Uuid'>;
 
 const vmidMin = 100;
 const vmidMax = 999_999_999;
-const nicIndexMax = 31;
+export const nicIndexMax = 31;
 const vlanTagMax = 4094;
 /** `IFNAMSIZ` without the terminating NUL. */
 export const netdevNameBytesMax = 15;

@@ -2,13 +2,13 @@
 import type { BlockDraft } from '../ledger/block.ts';
 import { AgentError } from '../model/errors.ts';
 import { guestLabel } from '../model/guest.ts';
-import { quote } from '../model/names.ts';
+import { nicNameOf, quote } from '../model/names.ts';
 import type { Vmid } from '../model/names.ts';
 import type { Cause, Recorder } from '../ports/contracts.ts';
 import { parseVmlist } from '../proxmox/cluster-state.ts';
 import { containerParameters } from '../proxmox/cluster-guests.ts';
 import type { NewContainer } from '../proxmox/cluster-guests.ts';
-import { parseNicOptions } from '../proxmox/nic-options.ts';
+import { newNic } from '../proxmox/new-nic.ts';
 import type { ContainerApi, HostFiles, ProgramWait } from './contracts.ts';
 
 export interface ContainerCreationOptions {
@@ -128,15 +128,9 @@ function containerOf(vmid: Vmid, wishes: ContainerWishes, here: string): NewCont
     hostname,
     rootfs: `${storage}:${sizeGib}`,
     memoryMib: wishes.memoryMib ?? memoryMibDefault,
-    nics: net0 === undefined ? [] : [cardOf(net0)],
+    nics: net0 === undefined ? [] : [newNic('lxc', nicNameOf(0), net0)],
     start: wishes.start,
   };
-}
-
-function cardOf(net0: string): string {
-  const { bridge, name } = parseNicOptions('lxc', net0);
-  refuseUnless(bridge !== null, 'net0', net0, 'at least bridge=NAME');
-  return name === null ? `name=eth0,${net0}` : net0;
 }
 
 function refuseUnless(isGood: boolean, what: string, text: string, expected: string): void {

@@ -13,6 +13,7 @@ import { editNic, parseNicEdit } from '../proxmox/nic-edit.ts';
 import type { NicWishes } from '../proxmox/nic-edit.ts';
 import { parseNicOptions } from '../proxmox/nic-options.ts';
 import type { NicOptions } from '../proxmox/nic-options.ts';
+import { freeNic, newNic } from '../proxmox/new-nic.ts';
 import { nicSettingsOf } from '../proxmox/nic-settings.ts';
 import type { NicSettings } from '../proxmox/nic-settings.ts';
 import { parseUnitName } from '../systemd1/unit-name.ts';
@@ -41,23 +42,44 @@ export interface NicView {
   readonly problem: string | null;
 }
 
-export interface NicChangeRequest {
-  /** null takes the whole card away. */
-  readonly wishes: NicWishes | null;
+interface NicRequest {
+  /** Only says what would be done. */
+  readonly isDryRun: boolean;
   readonly wait: ProgramWait;
   readonly cause: Cause;
+}
+
+export interface NicChangeRequest extends NicRequest {
+  /** null takes the whole card away. */
+  readonly wishes: NicWishes | null;
+}
+
+export interface NicAddRequest extends NicRequest {
+  /** null takes the lowest number that is free. */
+  readonly nic: NicName | null;
+  /** As Proxmox VE writes them: `bridge=ovsbr0,tag=10`. */
+  readonly options: string;
 }
 
 export interface NicChange {
   /** `CT 100` */
   readonly guest: string;
   readonly nic: NicName;
-  /** False when it was so already; then nothing was sent. */
+  /** False when it was so already, and for a dry run; then nothing was sent. */
   readonly changed: boolean;
+  /** null for a card that was not there. */
   readonly before: string | null;
+  /** As it was asked for; null for a card that is taken away. */
   readonly after: string | null;
-  /** `api`, `pct`, `qm`; null when nothing was done. */
+  /** `api`, `pct`, `qm`; null when there was nothing to do. */
   readonly way: string | null;
+}
+
+/** A guest whose cards were read to change them. */
+interface Opened {
+  readonly place: ClusterPlace;
+  readonly way: Way;
+  readonly settings: NicSettings;
 }
 
 type Way = 'api' | 'pct' | 'qm';
@@ -91,31 +113,59 @@ export class GuestNics {
    * nic), `Busy` (the guest is locked), `Conflict` (somebody else changed the guest meanwhile), `InvalidArgument`, and what
    * Proxmox VE says when it refuses.
    */
-  async change(vmid: Vmid, nic: NicName, { wishes, wait, cause }: NicChangeRequest): Promise<NicChange> {
+  async change(vmid: Vmid, nic: NicName, { wishes, ...request }: NicChangeRequest): Promise<NicChange> {
     const edit = wishes === null ? null : parseNicEdit(wishes);
-    const place = await this.#locate(vmid);
-    const guest = guestLabel(place);
-    const way = this.#wayTo(place);
-    const settings = await (way === 'api' ? this.#api(place).read(place, wait) : this.#readFile(place));
-    const { values, digest } = settings;
-    const before = values.get(nic) ?? null;
-    if (before === null && edit === null) return { guest, nic, changed: false, before, after: null, way: null };
-    if (before === null) throw noSuchNic(place, nic, values);
-    const after = edit === null ? null : editNic(place.kind, before, edit);
-    if (after === before) return { guest, nic, changed: false, before, after, way: null };
+    const opened = await this.#open(vmid, request.wait);
+    const { place, settings } = opened;
+    const before = settings.values.get(nic) ?? null;
+    if (before === null && edit !== null) throw noSuchNic(place, nic, settings.values);
+    const after = before === null || edit === null ? null : editNic(place.kind, before, edit);
+    if (after === before) return { guest: guestLabel(place), nic, changed: false, before, after, way: null };
+    return this.#carryOut(opened, { nic, before, after }, request);
+  }
+
+  /**
+   * Resolves when Proxmox VE has taken the new card. Throws `Conflict` when the guest has that card, or one of that name inside;
+   * otherwise as `change` does.
+   */
+  async add(vmid: Vmid, { nic: wanted, options, ...request }: NicAddRequest): Promise<NicChange> {
+    const opened = await this.#open(vmid, request.wait);
+    const { place, settings } = opened;
+    const nic = wanted ?? freeNic(settings.values);
+    if (nic === null) throw new AgentError('Conflict', `${guestLabel(place)} has as many network cards as can be`);
+    const before = settings.values.get(nic);
+    if (before !== undefined) throw new AgentError('Conflict', `${guestLabel(place)} has ${nic} already: ${before}`);
+    const after = newNic(place.kind, nic, options);
+    refuseSameName(place, settings.values, after);
+    return this.#carryOut(opened, { nic, before: null, after }, request);
+  }
+
+  async #carryOut(
+    { place, way, settings }: Opened,
+    { nic, before, after }: Pick<NicChange, 'nic' | 'before' | 'after'>,
+    { isDryRun, wait, cause }: NicRequest,
+  ): Promise<NicChange> {
+    const outcome = { guest: guestLabel(place), nic, before, after, way };
     await this.#refuseLocked(place, settings);
+    if (isDryRun) return { ...outcome, changed: false };
     const draft: BlockDraft = {
       category: 'guest',
-      action: after === null ? 'delete-nic' : 'set-nic',
+      action: before === null ? 'add-nic' : after === null ? 'delete-nic' : 'set-nic',
       metadata: { ...cause, host: this.#options.node, plugin: 'node' },
-      data: { vmid, node: place.node, way, nic, before, after },
+      data: { vmid: place.vmid, node: place.node, way, nic, before, after },
     };
     await this.#options.recorder.writeAheadAll([draft], async () => {
       // Again, because the ledger's disk may have taken its time.
       await this.#refuseLocked(place, settings);
-      await this.#write(place, way, { nic, value: after, digest }, wait);
+      await this.#write(place, way, { nic, value: after, digest: settings.digest }, wait);
     });
-    return { guest, nic, changed: true, before, after, way };
+    return { ...outcome, changed: true };
+  }
+
+  async #open(vmid: Vmid, wait: ProgramWait): Promise<Opened> {
+    const place = await this.#locate(vmid);
+    const way = this.#wayTo(place);
+    return { place, way, settings: await (way === 'api' ? this.#api(place).read(place, wait) : this.#readFile(place)) };
   }
 
   async #read(vmid: Vmid, wait: ProgramWait): Promise<{ place: ClusterPlace; values: NicSettings['values'] }> {
@@ -210,6 +260,15 @@ function viewOf({ kind, vmid }: ClusterPlace, nic: NicName, value: string): NicV
     return { ...view, options: parseNicOptions(kind, value), problem: null };
   } catch (error) {
     return { ...view, options: null, problem: toAgentError(error).message };
+  }
+}
+
+/** Two cards of one name leave a container that does not start. */
+function refuseSameName(place: ClusterPlace, values: NicSettings['values'], wanted: string): void {
+  const { name } = parseNicOptions(place.kind, wanted);
+  for (const [nic, value] of values) {
+    if (name === null || viewOf(place, nic, value).options?.name !== name) continue;
+    throw new AgentError('Conflict', `${guestLabel(place)} has a ${name} already, ${nic}: give another name=NAME`);
   }
 }
 

@@ -110,8 +110,8 @@ const nicChangeResult = {
   properties: {
     guest: { type: 'string', description: 'Kind and number, such as CT 100.' },
     nic: { type: 'string', description: 'net0 to net31.' },
-    changed: { type: 'boolean', description: 'Whether anything had to be done.' },
-    before: { type: 'string', description: 'All of it, as it was.', optional: true },
+    changed: { type: 'boolean', description: 'False when it was so already, or only said.' },
+    before: { type: 'string', description: 'All of it, as it was; missing when it is new.', optional: true },
     after: { type: 'string', description: 'All of it, as it is; missing when it is gone.', optional: true },
     way: { type: 'string', description: 'api, or the tool that did it.', optional: true },
   },
@@ -129,6 +129,12 @@ const guestTimeout = (description: string) =>
       optional: true,
     },
   }) as const;
+
+/** Of whatever changes a nic. */
+const nicChangeParameters = {
+  dry_run: { type: 'boolean', description: 'Only says what would be done.', optional: true },
+  ...guestTimeout('How long Proxmox VE may take'),
+} as const;
 
 export const resourceTable = [
   {
@@ -332,6 +338,21 @@ export const resourceTable = [
         parameters: {},
         returns: { type: 'array', items: { properties: nicProperties } },
       },
+      create: {
+        handler: 'guests.add-nic',
+        privilege: 'guests',
+        description: 'Gives a guest another network card; a running guest has it at once.',
+        parameters: {
+          nic: {
+            type: 'string',
+            description: 'net0 to net31; the lowest that is free when not given.',
+            optional: true,
+          },
+          options: { type: 'string', description: 'As in its file, such as bridge=ovsbr0,tag=10.' },
+          ...nicChangeParameters,
+        },
+        returns: nicChangeResult,
+      },
     },
   },
   {
@@ -357,7 +378,7 @@ export const resourceTable = [
           firewall: { type: 'boolean', description: 'Firewall of Proxmox VE.', optional: true },
           link_down: { type: 'boolean', description: 'Takes the link down.', optional: true },
           mtu: { type: 'string', description: 'In bytes, or none.', optional: true },
-          ...guestTimeout('How long Proxmox VE may take'),
+          ...nicChangeParameters,
         },
         returns: nicChangeResult,
       },
@@ -365,7 +386,7 @@ export const resourceTable = [
         handler: 'guests.delete-nic',
         privilege: 'guests',
         description: 'Takes a network card away from a guest; a running guest loses it at once.',
-        parameters: guestTimeout('How long Proxmox VE may take'),
+        parameters: nicChangeParameters,
         returns: nicChangeResult,
       },
     },

@@ -41,7 +41,8 @@ export class NicHost {
     }
     const key = option === '--delete' ? value : option.slice(2);
     const line = option === '--delete' ? '' : `${key}: ${value}\n`;
-    this.host.write(path, text.replace(new RegExp(`^${key}: .*\n`, 'm'), line));
+    const without = text.replace(new RegExp(`^${key}: .*\n`, 'm'), line);
+    this.host.write(path, without === text ? text + line : without);
     return { exitStatus: 0, result: 'success', lines: [] };
   }
 }

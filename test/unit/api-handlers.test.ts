@@ -280,10 +280,24 @@ describe('the resources', () => {
     assert.deepEqual(await call('set', '/guests/100/net/net0', { tag: '10', firewall: false }), same);
     await assert.rejects(call('set', '/guests/100/net/net0', { tag: '20' }), refusedWith('Busy', 'locked (backup)'));
     await assert.rejects(call('delete', '/guests/100/net/net0', { timeout: 5 }), refusedWith('Busy'));
+    await assert.rejects(call('create', '/guests/100/net', { options: 'bridge=b' }), refusedWith('Busy'));
+    await assert.rejects(call('create', '/guests/100/net', { nic: 'net1', options: 'bridge=b' }), refusedWith('Conflict', 'has net1 already')); // prettier-ignore
+    await assert.rejects(call('create', '/guests/100/net'), refusedWith('InvalidArgument', 'options'));
     await assert.rejects(call('set', '/guests/100/net/net0'), refusedWith('InvalidArgument', 'nothing to change'));
     await assert.rejects(call('get', '/guests/100/net/net5'), refusedWith('NotFound', 'it has net0, net1'));
     await assert.rejects(call('get', '/guests/100/net/eth0'), refusedWith('InvalidArgument', 'net0 to net31'));
-    assert.deepEqual(asked, ['read', 'read', 'guests', 'guests', 'guests', 'guests', 'read', 'read']);
+    assert.deepEqual(asked, [
+      'read',
+      'read',
+      'guests',
+      'guests',
+      'guests',
+      'guests',
+      'guests',
+      'guests',
+      'read',
+      'read',
+    ]);
   });
 
   it('create a container, or say what would be asked for', async () => {

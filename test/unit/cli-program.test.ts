@@ -309,9 +309,35 @@ describe('guest net', () => {
     assert.equal(out, `CT 100: net0 was ${before}\nCT 100: net0 is gone (by api)`);
   });
 
+  it('adds a card, the number left to the guest or given', async () => {
+    const added = { guest: 'CT 100', nic: 'net1', changed: true, after: 'name=eth1,bridge=b', way: 'api' };
+    const answers = { 'create /guests/100/net': added };
+    const { out, calls } = await type('guest net 100 --add bridge=b --timeout 5', { answers });
+    assert.equal(out, 'CT 100: net1 is name=eth1,bridge=b (by api)');
+    assert.deepEqual(calls, [['Call', 'sss', 'create', '/guests/100/net', '{"options":"bridge=b","timeout":5}']]);
+    const given = await type('guest net 100 net1 --add bridge=b --output-format json', { answers });
+    assert.deepEqual(JSON.parse(given.out), added);
+    assert.deepEqual(given.calls, [
+      ['Call', 'sss', 'create', '/guests/100/net', '{"nic":"net1","options":"bridge=b"}'],
+    ]);
+  });
+
+  it('says in a dry run what would be', async () => {
+    const would = { guest: 'CT 100', nic: 'net0', changed: false, before, after, way: 'api' };
+    const gone = { guest: 'CT 100', nic: 'net0', changed: false, before, way: 'api' };
+    const answers = { 'set /guests/100/net/net0': would, 'delete /guests/100/net/net0': gone };
+    const { out, calls } = await type('guest net 100 net0 --tag 20 --dry-run', { answers });
+    assert.equal(out, `CT 100: net0 is ${before}\nCT 100: net0 would be ${after} (by api)`);
+    assert.deepEqual(calls, [['Call', 'sss', 'set', '/guests/100/net/net0', '{"tag":"20","dry_run":true}']]);
+    const taken = await type('guest net 100 net0 --delete --dry-run', { answers });
+    assert.equal(taken.out, `CT 100: net0 is ${before}\nCT 100: net0 would be gone (by api)`);
+  });
+
   it('refuses what it would have to guess', async () => {
     for (const line of [
       'guest net',
+      'guest net 100 net1 --add bridge=b --tag 20',
+      'guest net 100 net1 --add bridge=b --delete',
       'guest net web',
       'guest net 100 eth0',
       'guest net 100 --tag 20',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { AgentError } from '../../src/model/errors.ts';
 import { nicNameOf, parseVmid } from '../../src/model/names.ts';
+import type { NicName } from '../../src/model/names.ts';
 import type { NicApi } from '../../src/node/contracts.ts';
 import type { GuestNicsOptions, NicChange } from '../../src/node/guest-nics.ts';
 import type { NicWishes } from '../../src/proxmox/nic-edit.ts';
@@ -30,7 +31,9 @@ describe('network cards of guests', () => {
   const start = (text = web, options: Partial<GuestNicsOptions> = {}): NicHost =>
     new NicHost({ 100: text }, { recorder: ledger, ...options });
   const change = ({ nics }: NicHost, wishes: NicWishes | null, nic = net0, ofVmid = vmid): Promise<NicChange> =>
-    nics.change(ofVmid, nic, { wishes, wait, cause });
+    nics.change(ofVmid, nic, { wishes, isDryRun: false, wait, cause });
+  const add = ({ nics }: NicHost, options: string, nic: NicName | null = null, ofVmid = vmid): Promise<NicChange> =>
+    nics.add(ofVmid, { nic, options, isDryRun: false, wait, cause });
   const blocks = async (): Promise<unknown[]> =>
     (await ledger.query({ order: 'oldest' })).map(({ category, action, data }) => [category, action, data]);
 
@@ -157,6 +160,77 @@ describe('network cards of guests', () => {
       await assert.rejects(change(host, { tag: '20' }), refusedWith('Unavailable', 'no space left'));
       assert.deepEqual(host.ran, []);
     });
+  });
+
+  describe('added', () => {
+    const net2 = nicNameOf(2);
+
+    it('have the lowest number that is free, a name of it inside, and a block', async () => {
+      const host = start();
+      const after = 'name=eth2,bridge=ovsbr0,tag=20,ip=dhcp';
+      const added = { guest: 'CT 100', nic: net2, changed: true, before: null, after, way: 'pct' };
+      assert.deepEqual(await add(host, 'bridge=ovsbr0,tag=20,ip=dhcp'), added);
+      assert.equal(await fileOf(host), `${web}net2: ${after}\n`);
+      assert.match(host.ran[0] ?? '', /^\/usr\/sbin\/pct set 100 --net2 name=eth2,\S+ --digest [0-9a-f]{40}$/);
+      const data = { vmid: 100, node: 'pve1', way: 'pct', nic: 'net2', before: null, after };
+      assert.deepEqual(await blocks(), [['guest', 'add-nic', data]]);
+      assert.equal((await add(host, 'name=lan,bridge=ovsbr0', net7)).after, 'name=lan,bridge=ovsbr0');
+    });
+
+    it('are virtio in a machine, unless they say otherwise', async () => {
+      const host = start();
+      host.host.write('/etc/pve/qemu-server/101.conf', 'name: vm\n');
+      assert.equal((await add(host, 'bridge=ovsbr0', null, parseVmid(101))).after, 'virtio,bridge=ovsbr0');
+      const e1000 = 'e1000=BC:24:11:00:01:01,bridge=ovsbr0';
+      assert.deepEqual((await add(host, e1000, null, parseVmid(101))).nic, net1);
+      assert.equal((await host.host.read('/etc/pve/qemu-server/101.conf'))?.text, `name: vm\nnet0: virtio,bridge=ovsbr0\nnet1: ${e1000}\n`); // prettier-ignore
+    });
+
+    it('take no place that is taken, and no name', async () => {
+      const host = start();
+      await assert.rejects(add(host, 'bridge=b', net1), refusedWith('Conflict', 'CT 100 has net1 already: name=eth1'));
+      await assert.rejects(add(host, 'bridge=b,name=eth0'), refusedWith('Conflict', 'has a eth0 already, net0'));
+      const full = Array.from({ length: 32 }, (_, n) => `net${n}: name=e${n},bridge=b\n`).join('');
+      await assert.rejects(add(start(full), 'bridge=b'), refusedWith('Conflict', 'as many network cards as can be'));
+      assert.deepEqual([host.ran, await blocks()], [[], []]);
+    });
+
+    it('have a bridge and nothing that Proxmox VE could not plug', async () => {
+      const host = start();
+      for (const bad of [
+        '',
+        'tag=20',
+        'bridge=',
+        'bridge=b,tag=4095',
+        'bridge=b,firewall=maybe',
+        'bridge=b,comment=ä',
+      ]) {
+        await assert.rejects(add(host, bad), refusedWith('InvalidArgument'), bad);
+      }
+      assert.deepEqual(host.ran, []);
+    });
+  });
+
+  it('stay as they are in a dry run, which says what would be', async () => {
+    const host = start();
+    const dry = { isDryRun: true, wait, cause };
+    const { nics } = host;
+    const said = [
+      await nics.add(vmid, { nic: null, options: 'bridge=ovsbr0', ...dry }),
+      await nics.change(vmid, net1, { wishes: { tag: 'none' }, ...dry }),
+      await nics.change(vmid, net0, { wishes: null, ...dry }),
+    ];
+    assert.deepEqual(
+      said.map(({ nic, changed, after, way }) => [nic, changed, after, way]),
+      [
+        ['net2', false, 'name=eth2,bridge=ovsbr0', 'pct'],
+        ['net1', false, 'name=eth1,bridge=vmbr9', 'pct'],
+        ['net0', false, null, 'pct'],
+      ],
+    );
+    assert.deepEqual([host.ran, await blocks(), await fileOf(host)], [[], [], web]);
+    const locked = start(`lock: backup\n${web}`);
+    await assert.rejects(locked.nics.change(vmid, net0, { wishes: null, ...dry }), refusedWith('Busy'));
   });
 
   describe('of another node', () => {

@@ -161,11 +161,15 @@ describe('a nic', () => {
 
 describe('a nic that the service changes', () => {
   const net = { mtu: '1400' };
-  const change = (vmid: number, wishes: NicWishes): Promise<unknown> => {
+  /** A text is for a card that is new. */
+  const change = (vmid: number, wishes: NicWishes | string): Promise<unknown> => {
     const { host, nics } = new NicHost({ 100: 'net0: name=stale\n' }, { api: nicApi(connect()) });
     host.write('/etc/pve/.vmlist', '{"version":1,"ids":{"200":{"node":"pve2","type":"lxc","version":2}}}');
     const wait = { deadlineMs: 30_000, signal: new AbortController().signal };
-    return nics.change(parseVmid(vmid), net0, { wishes, wait, cause: { cause: 'test', user: 'root', uid: 0 } });
+    const request = { isDryRun: false, wait, cause: { cause: 'test', user: 'root', uid: 0 } };
+    return typeof wishes === 'string'
+      ? nics.add(parseVmid(vmid), { nic: null, options: wishes, ...request })
+      : nics.change(parseVmid(vmid), net0, { wishes, ...request });
   };
 
   it('is written to the value that the API has, in one request', async () => {
@@ -178,6 +182,18 @@ describe('a nic that the service changes', () => {
     );
     await change(100, net);
     assert.equal(fake.requests.length, 3);
+  });
+
+  it('is added beside those that the API has', async () => {
+    await change(100, 'bridge=ovsbr0,tag=30');
+    const { config } = fake.guests.get(100) ?? assert.fail('no guest 100');
+    const [added = ''] = [...config.keys()].filter((key) => key.startsWith('net')).slice(-1);
+    assert.equal(config.get(added), `name=eth${added.slice(3)},bridge=ovsbr0,tag=30`);
+    assert.notEqual(added, 'net0');
+    assert.deepEqual(
+      fake.requests.map(({ method, path }) => `${method} ${path}`),
+      ['GET /nodes/pve1/lxc/100/config', 'PUT /nodes/pve1/lxc/100/config'],
+    );
   });
 
   it('is left alone on a guest that is locked on another node', async () => {

@@ -42,7 +42,7 @@ import { GuestHooks } from './node/hooks/guest-hooks.ts';
 import { taskPrograms } from './node/task-programs.ts';
 import { OvsdbClient } from './ovsdb/client.ts';
 import { BindingsFile } from './platform/bindings-file.ts';
-import { ClusterFiles } from './platform/cluster-files.ts';
+import { ClusterFiles, poolsFile } from './platform/cluster-files.ts';
 import { ClusterRegistry } from './platform/cluster-registry.ts';
 import { readConfigFile } from './platform/config-file.ts';
 import { ContainerNames } from './platform/container-names.ts';
@@ -571,9 +571,16 @@ function wireEngine(
     // Before the first pass, so that what comes after its look is told.
     if (config.sources.links) monitor.start();
     if (config.sources.cluster) {
-      const unwatch = watchGuestFiles(registry, (vmids) => {
-        engine.onGuestFilesChanged(vmids);
-      });
+      const onPools = (): void => {
+        engine.wake('pools changed');
+      };
+      const unwatch = watchGuestFiles(
+        registry,
+        (vmids) => {
+          engine.onGuestFilesChanged(vmids);
+        },
+        { files: asksForPools ? new Map([[poolsFile, onPools]]) : new Map() },
+      );
       closers.push(unwatch);
     }
     await engine.start();

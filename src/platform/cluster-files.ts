@@ -9,6 +9,9 @@ import type { ClusterRegistry } from './cluster-registry.ts';
 /** Proxmox VE itself stops at 1 MiB a file. */
 const fileBytesMax = 1024 * 1024;
 
+/** Below `/etc/pve`; users, tokens and rights stand in it too. */
+export const poolsFile = 'user.cfg';
+
 type Codec = Pick<ClusterCodec, 'haResources' | 'pools'>;
 
 export class ClusterFiles {
@@ -26,7 +29,7 @@ export class ClusterFiles {
 
   /** Name of the pool of each guest of the cluster that is in one. */
   poolsOfGuests(): Promise<ReadonlyMap<Vmid, string>> {
-    return this.#read('user.cfg', this.#codec.pools);
+    return this.#read(poolsFile, this.#codec.pools);
   }
 
   /** Guests that high availability manages, whatever their state. */

@@ -8,18 +8,27 @@ import type { Registry } from './cluster-registry.ts';
 
 const lookIntervalMs = 1000;
 
-/** What tells one state of a guest's file from another, by vmid. */
-type Stamps = ReadonlyMap<Vmid, string>;
+/** What tells one state of a file from another: of guests by vmid, of the cluster's own by name. */
+interface Stamps {
+  readonly guests: ReadonlyMap<Vmid, string>;
+  readonly files: ReadonlyMap<string, string>;
+}
+
+export interface GuestFileWatch {
+  readonly intervalMs?: number;
+  /** Files of the cluster that concern guests as well, such as `user.cfg`, and who wants to hear of a write. */
+  readonly files?: ReadonlyMap<string, () => void>;
+}
 
 /**
  * Calls `onChanged` with the guests of this node whose files were written, came or went, at most once in `intervalMs`. A
  * cluster file system that cannot be read tells nothing until it can be again; then every guest whose file may be another
- * is told. The result ends it.
+ * is told, and every file of `files`. The result ends it.
  */
 export function watchGuestFiles(
   registry: { current(): Promise<Pick<Registry, 'guests' | 'version'> | null> },
   onChanged: (vmids: readonly Vmid[]) => void,
-  { intervalMs = lookIntervalMs }: { intervalMs?: number } = {},
+  { intervalMs = lookIntervalMs, files = new Map() }: GuestFileWatch = {},
 ): () => void {
   let before: Stamps | null = null;
   let isOver = false;
@@ -29,10 +38,11 @@ export function watchGuestFiles(
     const now = await registry.current().then(stampsOf, () => null);
     if (isOver) return;
     if (now !== null && before !== null) {
-      const changed = changedGuests(before, now);
+      const changed = differences(before.guests, now.guests);
       if (changed.length > 0) onChanged(changed);
+      for (const name of differences(before.files, now.files)) files.get(name)?.();
     }
-    before = now ?? before ?? new Map();
+    before = now ?? before ?? { guests: new Map(), files: new Map() };
     // Only when the last look is over: a file system that hangs holds one read, not one for each second.
     timer = setTimeout(() => void look(), intervalMs).unref();
   };
@@ -45,11 +55,14 @@ export function watchGuestFiles(
 
 function stampsOf(registry: Pick<Registry, 'guests' | 'version'> | null): Stamps | null {
   if (registry === null) return null;
-  const { guests, version } = registry;
-  return new Map([...guests.values()].map((guest) => [guest.vmid, `${version.starttime} ${guest.kind} ${guest.version}`])); // prettier-ignore
+  const { starttime, files } = registry.version;
+  return {
+    guests: new Map([...registry.guests.values()].map(({ vmid, kind, version }) => [vmid, `${starttime} ${kind} ${version}`])), // prettier-ignore
+    files: new Map([...files].map(([name, count]) => [name, `${starttime} ${count}`])),
+  };
 }
 
-function changedGuests(before: Stamps, now: Stamps): Vmid[] {
-  const vmids = new Set([...before.keys(), ...now.keys()]);
-  return [...vmids].filter((vmid) => before.get(vmid) !== now.get(vmid));
+function differences<K>(before: ReadonlyMap<K, string>, now: ReadonlyMap<K, string>): K[] {
+  const keys = new Set([...before.keys(), ...now.keys()]);
+  return [...keys].filter((key) => before.get(key) !== now.get(key));
 }

@@ -15,10 +15,12 @@ describe("the watch on guests' files", () => {
   let told: number[][];
   let looks: number;
   let unwatch: () => void;
+  let files: Map<string, () => void>;
 
   beforeEach(() => {
     versions = { starttime: 1_760_000_000, vmlist: 1, clinfo: 1 };
     told = [];
+    files = new Map();
     put('.members', JSON.stringify({ nodename: 'pve1' }));
   });
   afterEach(() => {
@@ -49,7 +51,7 @@ describe("the watch on guests' files", () => {
         current: () => registry.current().finally(() => looks++),
       },
       (vmids) => heard.push([...vmids]),
-      { intervalMs: 2 },
+      { intervalMs: 2, files },
     );
     await looked();
   }
@@ -104,6 +106,24 @@ describe("the watch on guests' files", () => {
     publish({ 100: ['pve1', 'lxc', 1] });
     await looked();
     assert.deepEqual(told, [[100]]);
+  });
+
+  it('tells of a file of the cluster that was asked for, once for each write, and of no other', async () => {
+    const heard: string[] = [];
+    files.set('user.cfg', () => heard.push('user.cfg'));
+    Object.assign(versions, { 'user.cfg': 1, 'storage.cfg': 1 });
+    publish({ 100: ['pve1', 'lxc', 1] });
+    await begin();
+    for (const name of ['storage.cfg', 'user.cfg']) {
+      Object.assign(versions, { [name]: 2 });
+      publish({ 100: ['pve1', 'lxc', 1] });
+      await looked();
+    }
+    assert.deepEqual([heard, told], [['user.cfg'], []]);
+    versions.starttime++;
+    publish({ 100: ['pve1', 'lxc', 1] });
+    await looked();
+    assert.deepEqual([heard, told], [['user.cfg', 'user.cfg'], [[100]]], 'of a file system that began anew');
   });
 
   it('looks no more when it is over', async () => {

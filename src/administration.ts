@@ -162,6 +162,7 @@ function observerOf(config: Config): Observer {
         for (const close of closers) close();
       }
     },
+    setupSteps: () => setupJournal(config.state_dir).read(),
     modeOf,
     diskOf,
   };

@@ -2,6 +2,7 @@
 import { parseConfig } from '../../src/model/config.ts';
 import { parseVmid } from '../../src/model/names.ts';
 import type { NodeFacts, ProxmoxFacts } from '../../src/node/doctor/facts.ts';
+import { managePrivileges, neededPrivileges } from '../../src/node/doctor/proxmox-checks.ts';
 import { shippedFiles } from '../../src/node/doctor/shipped.ts';
 import type { GuestHook } from '../../src/node/hooks/survey.ts';
 
@@ -92,8 +93,9 @@ export const healthyNode: NodeFacts & { readonly proxmox: ProxmoxFacts } = {
   api: {
     tokenFile: '/etc/ovs-port-agent/token',
     tokenMode: 0o600,
-    privileges: ['VM.Audit', 'VM.PowerMgmt'],
+    privileges: [...neededPrivileges, ...managePrivileges],
     problem: null,
+    rights: 'manage',
   },
   ledger: {
     path: '/var/lib/ovs-port-agent/ledger.jsonl',

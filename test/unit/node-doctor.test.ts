@@ -10,6 +10,7 @@ import { parseConfig } from '../../src/model/config.ts';
 import { parseVmid } from '../../src/model/names.ts';
 import type { Finding } from '../../src/node/doctor/check.ts';
 import type { NodeFacts, ProxmoxFacts, ServiceFacts } from '../../src/node/doctor/facts.ts';
+import { neededPrivileges } from '../../src/node/doctor/proxmox-checks.ts';
 import { checks, examine } from '../../src/node/doctor/report.ts';
 import type { GuestHook } from '../../src/node/hooks/survey.ts';
 import { interfacesText } from '../support/interfaces-text.ts';
@@ -230,10 +231,13 @@ const rows: readonly (readonly [string, Finding['severity'], Spoiled, RegExp, Re
     /guest of another node names local:snippets\/ovs-port-agent\+x/,
     /setup$/,
   ],
-  ['api', 'error', api({ tokenMode: null }), /does not exist/, /setup --api$/],
+  ['api', 'error', api({ tokenMode: null }), /does not exist/, /setup --api manage$/],
+  ['api', 'error', api({ tokenMode: null, privileges: null, rights: null }), /does not exist/, /setup --api$/],
   ['api', 'error', api({ tokenMode: 0o644 }), /read by others/, /^chmod 600 /],
   ['api', 'warning', api({ problem: '401' }), /does not answer: 401/, /pveproxy/],
-  ['api', 'warning', api({ privileges: ['VM.Audit'] }), /VM\.PowerMgmt is missing/, /setup --api$/],
+  ['api', 'warning', api({ privileges: neededPrivileges }), /everything that it is for: VM\.Config\.Network, SDN\.Use, VM\.Allocate, .* is missing/, /setup --api manage$/], // prettier-ignore
+  ['api', 'warning', api({ privileges: ['VM.Audit', 'SDN.Use'], rights: 'control' }), /VM\.PowerMgmt, VM\.Config\.Network, VM\.Allocate/, /setup --api manage$/], // prettier-ignore
+  ['api', 'note', api({ privileges: neededPrivileges, rights: null }), /neither change network cards/, /setup --api manage$/], // prettier-ignore
 ];
 
 function findingsOf(spoiled: Spoiled, id: string): readonly Finding[] {

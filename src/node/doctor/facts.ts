@@ -3,6 +3,7 @@ import type { Config } from '../../model/config.ts';
 import type { GuestKind } from '../../model/guest.ts';
 import type { Vmid } from '../../model/names.ts';
 import type { GuestHook } from '../hooks/survey.ts';
+import type { ApiRights } from '../setup/step.ts';
 
 export interface NodeFacts {
   /** Name of this host. */
@@ -109,6 +110,8 @@ export interface ApiFacts {
   /** Privileges that the token has anywhere; null when the API did not say. */
   readonly privileges: readonly string[] | null;
   readonly problem: string | null;
+  /** What `setup` made the token for, when it last did; null when it did not make it here. */
+  readonly rights: ApiRights | null;
 }
 
 export interface LedgerFacts {

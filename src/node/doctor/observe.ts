@@ -8,6 +8,7 @@ import type { HostFiles, HostFolders, Programs, SnippetFiles } from '../contract
 import type { GuestHooks } from '../hooks/guest-hooks.ts';
 import { listGuestFiles, pathOf, readStorages } from '../hooks/survey.ts';
 import { ownHook, renderHookVolume } from '../hooks/volume.ts';
+import type { Step } from '../setup/step.ts';
 import type {
   ApiFacts,
   ConfigFacts,
@@ -39,6 +40,8 @@ export interface Observer {
   readonly verifyLedger: () => Promise<LedgerFacts>;
   /** Privileges of the token; rejects when the API does not say. Not called without a section `[proxmox]`. */
   readonly readPrivileges: () => Promise<readonly string[]>;
+  /** What `setup` did here and was not taken back. */
+  readonly setupSteps: () => Promise<readonly Step[]>;
   /** null when there is no such file. */
   readonly modeOf: (path: string) => Promise<number | null>;
   /** null when there is no such folder. */
@@ -144,11 +147,13 @@ async function observeApi(observer: Observer, { proxmox }: Config): Promise<ApiF
   if (proxmox === undefined) return null;
   const tokenFile = proxmox.token_file;
   const tokenMode = await observer.modeOf(tokenFile).catch(() => null);
-  if (tokenMode === null) return { tokenFile, tokenMode, privileges: null, problem: null };
+  const steps = await observer.setupSteps().catch(() => []);
+  const rights = steps.flatMap((step) => (step.kind === 'api' ? [step.rights] : [])).at(-1) ?? null;
+  if (tokenMode === null) return { tokenFile, tokenMode, privileges: null, problem: null, rights };
   try {
-    return { tokenFile, tokenMode, privileges: await observer.readPrivileges(), problem: null };
+    return { tokenFile, tokenMode, privileges: await observer.readPrivileges(), problem: null, rights };
   } catch (error) {
-    return { tokenFile, tokenMode, privileges: null, problem: toAgentError(error).message };
+    return { tokenFile, tokenMode, privileges: null, problem: toAgentError(error).message, rights };
   }
 }
 

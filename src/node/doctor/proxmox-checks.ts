@@ -135,18 +135,30 @@ function checkWithout(hooks: readonly GuestHook[]): Finding[] {
   ];
 }
 
-function checkApi({ tokenFile, tokenMode, privileges, problem }: ApiFacts): Finding[] {
-  if (tokenMode === null) return [error(`${tokenFile} does not exist: the API is not reached`, `${setUp} --api`)];
+function checkApi({ tokenFile, tokenMode, privileges, problem, rights }: ApiFacts): Finding[] {
+  // All nodes share the role: a remedy must not take back what somebody gave it.
+  const isManaging = rights === 'manage' || managePrivileges.some((name) => privileges?.includes(name));
+  const makeToken = isManaging ? `${setUp} --api manage` : `${setUp} --api`;
+  if (tokenMode === null) return [error(`${tokenFile} does not exist: the API is not reached`, makeToken)];
   const findings: Finding[] = [];
   if ((tokenMode & 0o077) !== 0) {
     findings.push(error(`${tokenFile} can be read by others than root`, `chmod 600 ${tokenFile}`));
   }
   if (problem !== null)
     findings.push(warning(`the API does not answer: ${problem}`, 'systemctl status pveproxy.service'));
-  const missing = privileges === null ? [] : neededPrivileges.filter((name) => !privileges.includes(name));
-  if (missing.length > 0) {
+  if (privileges === null) return findings;
+  const missingOf = (wanted: readonly string[]): string =>
+    wanted.filter((name) => !privileges.includes(name)).join(', ');
+  const missing = missingOf(isManaging ? [...neededPrivileges, ...managePrivileges] : neededPrivileges);
+  if (missing !== '') {
+    findings.push(warning(`the token may not do everything that it is for: ${missing} is missing`, makeToken));
+  }
+  if (!isManaging) {
     findings.push(
-      warning(`the token may not do everything that it is for: ${missing.join(', ')} is missing`, `${setUp} --api`),
+      note(
+        `the token may neither change network cards (\`guest net\`) nor create containers (\`guest create\`): ${missingOf(managePrivileges)} is missing`,
+        `${setUp} --api manage`,
+      ),
     );
   }
   return findings;

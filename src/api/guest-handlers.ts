@@ -75,7 +75,7 @@ export const addNic: Handler = async (service, { parameters, cause, signal }) =>
 export const deleteNic: Handler = (service, call) => changeNic(service, call, null);
 
 export const createGuest: Handler = ({ creation }, { parameters, cause, signal }) => {
-  const { template, hostname, storage, size, memory, net0, node, start, dry_run: isDryRun } = parameters;
+  const { template, hostname, storage, size, memory, cores, net0, tags, pool, node, start } = parameters;
   return creation.create(vmidOf(parameters), {
     wishes: {
       template: String(template),
@@ -83,11 +83,14 @@ export const createGuest: Handler = ({ creation }, { parameters, cause, signal }
       storage: text(storage),
       sizeGib: whole(size),
       memoryMib: whole(memory),
+      cores: whole(cores),
       net0: text(net0),
+      tags: text(tags),
+      pool: text(pool),
       node: text(node),
       start: start === true,
     },
-    isDryRun: isDryRun === true,
+    isDryRun: parameters['dry_run'] === true,
     wait: { deadlineMs: timeoutMsOf(parameters), signal },
     cause,
   });

@@ -48,7 +48,10 @@ export interface CreateFlags {
   readonly storage?: string;
   readonly size?: number;
   readonly memory?: number;
+  readonly cores?: number;
   readonly net0?: string;
+  readonly tags?: string;
+  readonly pool?: string;
   readonly node?: string;
   readonly start?: true;
   readonly dryRun?: true;

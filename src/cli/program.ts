@@ -265,7 +265,10 @@ function addGuest(env: Environment, guest: Command, done: (action: Promise<numbe
     .option('--storage <name>', 'storage of its disk; local when not given')
     .option('--size <gib>', 'size of its disk; 4 when not given', wholeNumber)
     .option('--memory <mib>', '512 when not given', wholeNumber)
+    .option('--cores <count>', 'all of the node when not given', wholeNumber)
     .option('--net0 <options>', 'network card, such as bridge=ovsbr0,tag=10')
+    .option('--tags <tags>', 'tags, separated by commas, which policies match')
+    .option('--pool <name>', 'pool, which policies match')
     .option('--node <name>', 'node to create it on; this one when not given')
     .option('--start', 'start it when it is there')
     .option('--dry-run', 'only say what would be asked of Proxmox VE')
@@ -273,7 +276,7 @@ function addGuest(env: Environment, guest: Command, done: (action: Promise<numbe
     .addHelpText(
       'after',
       examples([
-        'guest create 102 --template local:vztmpl/debian-13-standard_13.1-1_amd64.tar.zst --net0 bridge=ovsbr0,tag=10',
+        'guest create 102 --template local:vztmpl/debian-13-standard_13.1-1_amd64.tar.zst --net0 bridge=ovsbr0,tag=10 --tags web,prod',
         'guest create 103 --template local:vztmpl/debian-13-standard_13.1-1_amd64.tar.zst --node pve2 --dry-run',
       ]),
     )

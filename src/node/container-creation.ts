@@ -32,6 +32,10 @@ export interface ContainerWishes {
   readonly storage?: string | undefined;
   readonly sizeGib?: number | undefined;
   readonly memoryMib?: number | undefined;
+  readonly cores?: number | undefined;
+  /** Separated by commas, semicolons or spaces. */
+  readonly tags?: string | undefined;
+  readonly pool?: string | undefined;
   /** `bridge=ovsbr0,tag=10`; without a name the card is `eth0`. */
   readonly net0?: string | undefined;
   readonly node?: string | undefined;
@@ -117,10 +121,13 @@ export class ContainerCreation {
 }
 
 function containerOf(vmid: Vmid, wishes: ContainerWishes, here: string): NewContainer {
-  const { template, hostname, storage = storageDefault, sizeGib = sizeGibDefault, net0, node = here } = wishes;
+  const { template, hostname, storage = storageDefault, sizeGib = sizeGibDefault, net0, pool, node = here } = wishes;
+  const tags = wishes.tags?.split(/[;, ]+/).filter((tag) => tag !== '');
   refuseUnless(/^[A-Za-z][A-Za-z0-9_.-]*:vztmpl\/[^\s/]+$/.test(template), 'template', template, 'STORAGE:vztmpl/NAME');
   refuseUnless(/^[A-Za-z][A-Za-z0-9_.-]*$/.test(storage), 'storage', storage, 'the name of a storage');
   refuseUnless(/^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?$/.test(node), 'node', node, 'the name of a node');
+  for (const tag of tags ?? []) refuseUnless(/^[A-Za-z0-9_][A-Za-z0-9_.+-]*$/.test(tag), 'tag', tag, 'letters, digits and _ . + -'); // prettier-ignore
+  refuseUnless(pool === undefined || /^[A-Za-z0-9._/-]+$/.test(pool), 'pool', pool ?? '', 'the name of a pool');
   return {
     node,
     vmid,
@@ -128,6 +135,9 @@ function containerOf(vmid: Vmid, wishes: ContainerWishes, here: string): NewCont
     hostname,
     rootfs: `${storage}:${sizeGib}`,
     memoryMib: wishes.memoryMib ?? memoryMibDefault,
+    cores: wishes.cores,
+    tags,
+    pool,
     nics: net0 === undefined ? [] : [newNic('lxc', nicNameOf(0), net0)],
     start: wishes.start,
   };
@@ -139,7 +149,12 @@ function refuseUnless(isGood: boolean, what: string, text: string, expected: str
 
 function describeCall(node: string, parameters: ReturnType<typeof containerParameters>): string {
   const words = Object.entries(parameters).map(
-    ([key, value]) => `--${key} ${typeof value === 'boolean' ? Number(value) : value}`,
+    ([key, value]) => `--${key} ${quoted(String(typeof value === 'boolean' ? Number(value) : value))}`,
   );
   return `pvesh create /nodes/${node}/lxc ${words.join(' ')}`;
+}
+
+/** For a shell to which somebody copies the line. */
+function quoted(word: string): string {
+  return /^[\w=:,.@/+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -76,6 +76,11 @@ describe('a container made from a template', () => {
     assert.deepEqual([asked, await actions()], [[], []]);
   });
 
+  it('has tags, a pool and cores when they are given', async () => {
+    const { call } = await create({ tags: 'web, prod;x-1', pool: 'shop/front', cores: 2 });
+    assert.equal(call, `${plain} --cores 2 --tags 'web;prod;x-1' --pool shop/front`);
+  });
+
   it('takes no vmid that another guest has, on whatever node', async () => {
     for (const isDryRun of [true, false]) {
       await assert.rejects(
@@ -96,6 +101,10 @@ describe('a container made from a template', () => {
       { template: 'local:iso/x.iso' },
       { template: 'local:vztmpl/../x y' },
       { storage: 'a:b' },
+      { tags: 'a,b/c' },
+      { tags: '-a' },
+      { pool: 'a b' },
+      { pool: '' },
       { node: '../x' },
       { net0: 'tag=10' },
       { net0: 'bridge=b,tag=0' },

@@ -343,6 +343,30 @@ describe('the plan', () => {
       );
     });
 
+    it('is undone when its devices go: of what was attached nothing stays, and no other row is touched', () => {
+      let attached = 0;
+      fc.assert(
+        fc.property(worlds(), (world) => {
+          const { changes } = plan(world);
+          const mine = new Set<string>(
+            changes.flatMap((change) => (change.kind === 'attach' ? [change.wanted.netdev] : [])),
+          );
+          attached += mine.size;
+          const after = apply(world.rows, changes);
+          const netdevs = new Set([...world.netdevs].filter((netdev) => !mine.has(netdev)));
+          const undoing = plan({ ...world, wanted: [], rows: after, netdevs }).changes;
+          assert.deepEqual(
+            undoing.map((change) => [change.kind, change.kind === 'detach' && change.row.netdev]).sort(),
+            [...mine].map((netdev) => ['detach', netdev]).sort(),
+          );
+          const others = changes.filter(({ kind }) => kind !== 'attach');
+          assert.deepEqual(apply(after, undoing), apply(world.rows, others));
+        }),
+        { numRuns: 1000 },
+      );
+      assert.ok(attached > 50, `${attached} attached`);
+    });
+
     it('has the same ports in trouble before and after', () => {
       fc.assert(
         fc.property(worlds(), (world) => {

@@ -5,12 +5,12 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { JsonStream } from '../../src/ovsdb/json-stream.ts';
-import { decodeValue, defaultOf, equalDecoded, readColumnType } from '../../src/ovsdb/value.ts';
-import type { ColumnType, Scalar } from '../../src/ovsdb/value.ts';
+import { applyDifference, decodeValue, defaultOf, equalDecoded, readColumnType } from '../../src/ovsdb/value.ts';
+import type { ColumnType, Decoded, Scalar } from '../../src/ovsdb/value.ts';
 import type { AtomicType } from '../../src/ovsdb/wire.ts';
 import { runIdl } from './idl.ts';
 import { normalBaseType, normalColumn, normalSchema, normalTable, normalType } from './schema.ts';
-import { compareAtoms, encodeAtom, encodeDatum, sortedJson } from './words.ts';
+import { compareAtoms, differenceOf, encodeAtom, encodeDatum, sortedJson } from './words.ts';
 
 type Print = (line: string) => void;
 
@@ -52,6 +52,21 @@ const commands: Record<string, (args: readonly string[], print: Print) => void> 
   'parse-data': ([type, ...data], print) => {
     const columnType = readColumnType(parse(type), 'TYPE');
     for (const datum of data) print(attempt(() => sortedJson(encodeDatum(decodeValue(parse(datum), columnType), columnType)))); // prettier-ignore
+  },
+  /** Arguments in pairs, an older value and a newer one: the difference, and what the client makes of it. */
+  'diff-data': ([type, ...data], print) => {
+    const columnType = readColumnType(parse(type), 'TYPE');
+    const decode = (): Decoded => decodeValue(parse(data.shift()), columnType);
+    const show = (value: Decoded): string => sortedJson(encodeDatum(value, columnType));
+    while (data.length > 1) {
+      const [older, newer] = [decode(), decode()];
+      const difference = differenceOf(older, newer, columnType);
+      print(`diff: ${show(difference)}`);
+      const applied = applyDifference(older, difference, columnType);
+      if (!equalDecoded(applied, newer)) throw new Error('failed to apply diff');
+      print(`apply diff: ${show(applied)}`);
+      print('OK');
+    }
   },
   /** As `test-json --multiple` does with its standard input. */
   'parse-json': (_, print) => {

@@ -22,6 +22,20 @@ export function encodeDatum(value: Decoded, type: ColumnType): unknown {
   return encoded.length === 1 ? encoded[0] : ['set', encoded];
 }
 
+/** What a server sends as `modify` of `update2` when one value becomes the other (ovsdb-server(7), "Update2 Notification"). */
+export function differenceOf(older: Decoded, newer: Decoded, type: ColumnType): Decoded {
+  if (type.shape === 'map' && type.max > 1) {
+    const [old, next] = [older as ReadonlyMap<Scalar, Scalar>, newer as ReadonlyMap<Scalar, Scalar>];
+    const set = [...next].filter(([key, value]) => old.get(key) !== value);
+    return new Map([...set, ...[...old].filter(([key]) => !next.has(key))]);
+  }
+  if (type.shape === 'set') {
+    const [old, next] = [older as ReadonlySet<Scalar>, newer as ReadonlySet<Scalar>];
+    return new Set([...[...old].filter((atom) => !next.has(atom)), ...[...next].filter((atom) => !old.has(atom))]);
+  }
+  return newer;
+}
+
 export function encodeAtom(atom: Scalar, type: AtomicType): unknown {
   return type === 'uuid' ? ['uuid', atom] : atom;
 }

@@ -55,6 +55,9 @@ describe('the driver for test-ovsdb', () => {
     ['sort-atoms', ['["string"]', '[["b","","a"]]'], ['["","a","b"]']],
     ['parse-data', ['{"key":"string","max":3}', '["set",["b","a"]]', '["a"]'], ['["set",["a","b"]]', '"a"']],
     ['parse-data', ['{"key":"string","value":"integer","min":0}', '["map",[]]'], ['["map",[]]']],
+    ['diff-data', ['{"key":"integer","min":0,"max":9}', '["set",[1,2]]', '["set",[2,3]]', '["set",[]]', '["set",[]]'], ['diff: ["set",[1,3]]', 'apply diff: ["set",[2,3]]', 'OK', 'diff: ["set",[]]', 'apply diff: ["set",[]]', 'OK']], // prettier-ignore
+    ['diff-data', ['{"key":"string","value":"integer","max":9}', '["map",[["a",1],["b",2]]]', '["map",[["b",3],["c",4]]]'], ['diff: ["map",[["a",1],["b",3],["c",4]]]', 'apply diff: ["map",[["b",3],["c",4]]]', 'OK']], // prettier-ignore
+    ['diff-data', ['"string"', '["x"]', '["y"]'], ['diff: "y"', 'apply diff: "y"', 'OK']],
   ] as [string, string[], string[]][]) {
     it(`carries out ${command} ${args.join(' ')}`, async () => {
       assert.deepEqual(await drive('-t10', command, ...args), { out: expected, errors: [], code: 0 });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { decodeValue, readColumnType } from '../../src/ovsdb/value.ts';
-import { encodeDatum } from '../conformance/words.ts';
+import { applyDifference, decodeValue, equalDecoded, readColumnType } from '../../src/ovsdb/value.ts';
+import type { Decoded } from '../../src/ovsdb/value.ts';
+import { differenceOf, encodeDatum } from '../conformance/words.ts';
 import { pythonJudge } from '../support/judge.ts';
 
 const atoms: Record<string, fc.Arbitrary<unknown>> = {
@@ -37,6 +38,32 @@ const question = fc
     return fc.tuple(fc.constant(type), orNot(fc.oneof(members, ...single)));
   });
 
+/** A type, and two values of it that have much in common. */
+const twoValues = fc
+  .record({
+    key: fc.constantFrom('integer', 'string'),
+    value: fc.option(name),
+    min: fc.nat(1),
+    max: fc.constantFrom(1, 3, 'unlimited' as const),
+  }) // prettier-ignore
+  .chain(({ key, value, min, max }) => {
+    const type = { key, ...(value === null ? {} : { value }), min, max };
+    const size = { minLength: min, maxLength: max === 'unlimited' ? 6 : max };
+    const few: fc.Arbitrary<unknown> =
+      key === 'integer' ? fc.nat(6) : fc.constantFrom('', 'a', 'b', 'c', 'd', 'e', 'f');
+    const held = value === null ? fc.constant(null) : fc.oneof(atom(value), fc.constantFrom(...seen(value)));
+    const datum =
+      value === null
+        ? fc.uniqueArray(few, size).map((list) => ['set', list])
+        : fc.uniqueArray(fc.tuple(few, held), { ...size, selector: ([each]) => each }).map((list) => ['map', list]);
+    return fc.tuple(fc.constant(type), datum, datum);
+  });
+
+/** Values that come again. */
+function seen(type: string): unknown[] {
+  return fc.sample(atom(type), { numRuns: 2, seed: 1 });
+}
+
 /** Sets and maps have no order; what has one is not changed by sorting. */
 function unordered(value: unknown): unknown {
   if (!Array.isArray(value) || (value[0] !== 'set' && value[0] !== 'map')) return value;
@@ -64,5 +91,24 @@ describe('the values of a replica and Open vSwitch’s own', () => {
       { numRuns: 3000 },
     );
     assert.ok(taken > 500 && refused > 200, `${taken} taken, ${refused} refused`);
+  }).timeout(60_000);
+
+  it('become the same by a difference', async () => {
+    let changed = 0;
+    await fc.assert(
+      fc.asyncProperty(twoValues, async ([type, older, newer]) => {
+        const columnType = readColumnType(type, 'x');
+        const encoded = (value: Decoded): unknown => encodeDatum(value, columnType);
+        const [before, after] = [decodeValue(older, columnType), decodeValue(newer, columnType)];
+        const difference = differenceOf(before, after, columnType);
+        const verdict = await judge([type, older, encoded(difference)]);
+        assert.deepEqual(unordered((verdict as unknown[])[0]), unordered(encoded(after)));
+        const applied = applyDifference(before, difference, columnType);
+        assert.ok(equalDecoded(applied, after), JSON.stringify(encoded(applied)));
+        if (JSON.stringify(older) !== JSON.stringify(newer)) changed++;
+      }),
+      { numRuns: 1000 },
+    );
+    assert.ok(changed > 500, `${changed} changed`);
   }).timeout(60_000);
 });

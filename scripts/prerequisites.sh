@@ -28,7 +28,7 @@ need_packages() {
 # need_file PACKAGE PATH   one file of a Debian package into the cache folder; the package, which may have services, is not
 # installed
 need_file() {
-    kept=${XDG_CACHE_HOME:-$HOME/.cache}/ovs-port-agent/$(basename "$2")
+    kept=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ovs-port-agent/$(basename "$2")
     [ ! -s "$kept" ] || return 0
     say "fetching $2 of the Debian package $1"
     fetched=$(mktemp -d "${TMPDIR:-/tmp}/ovs-port-agent-file.XXXXXX")

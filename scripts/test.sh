@@ -17,7 +17,8 @@ Runs the tiers named, or all: check unit sim switch bus netns node.
   netns    network namespaces and the userspace datapath: packets flow
   node     a whole Debian 13 with systemd, Open vSwitch and LXC in a container
 
-Installs missing Debian packages and npm packages. Needs root.
+Installs missing Debian packages and npm packages; for the tier switch it takes OVN's schema out of the package
+ovn-central, into the cache folder, and installs nothing of that. Needs root.
 The last line is `N passed, N failed, N skipped`.
 
 Examples:

@@ -100,7 +100,7 @@ function performerOf(config: Config): Performer {
       await mkdir(config.state_dir, { recursive: true, mode: 0o750 });
       const plan = (text: string): ManagedBlockPlan => {
         const edited = edit(text);
-        return { text: edited, changed: edited !== text, foreign: [], listed: [] };
+        return { text: edited, changed: edited !== text, foreign: [], listed: [], listedBefore: [] };
       };
       // The step that edits has its block already.
       const journal: Pick<Journal, 'change'> = { change: (_changes, action) => action([]) };

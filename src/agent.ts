@@ -17,7 +17,7 @@ import { portAgentObject } from './api/port-agent-object.ts';
 import { RefusalRecord } from './api/refusal-record.ts';
 import type { Service } from './api/service.ts';
 import { planManagedBlock, portNamesOf } from './interfaces/managed-block.ts';
-import type { Block, BlockDraft, JsonObject } from './ledger/block.ts';
+import type { BlockDraft, JsonObject } from './ledger/block.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { findAlteration } from './ledger/load.ts';
 import { patrol } from './ledger/patrol.ts';
@@ -215,6 +215,7 @@ async function withLedger<T>(config: Config, action: (ledger: Ledger) => Promise
     tree,
     segmentBytes: config.ledger.segment_megabytes * 1_000_000,
     index: { files: ledgerIndexFiles(join(dirname(config.ledger_path), 'index')) },
+    keepsDoubts: true,
     // The next start signs.
     key: null,
     checkpointBlocks: Infinity,
@@ -346,15 +347,21 @@ async function openLedger(context: Context, cluster: string): Promise<OpenedLedg
     },
   });
   closers.push(endPatrol);
-  const endedInOrder = isStopBlock((await ledger.query({ limit: 1 }))[0]);
+  const lastStop = await heightOfLastStop(ledger);
   const recorder: Recorder = {
     append: (draft) => ledger.append(draft),
     writeAheadAll: (drafts, action) => ledger.writeAheadAll(drafts, action),
     abandon: (block, reason) => ledger.abandon(block, reason),
     treeHead: () => ledger.treeHead(),
-    // A run that ended in order left nothing open; and what happened before the host started cannot be seen any more,
-    // because Proxmox VE deletes the switch's database at every boot.
-    inDoubt: () => (endedInOrder ? [] : ledger.inDoubt().filter((block) => Date.parse(block.timestamp) > bootedAtMs())),
+    // A run that ended in order left nothing open. And what happened before the host started cannot be seen any more, but
+    // in files: devices are new, and Proxmox VE deletes the switch's database at every boot.
+    inDoubt: () =>
+      ledger
+        .inDoubt()
+        .filter(
+          ({ height, category, timestamp }) =>
+            height > lastStop && (category === 'netcfg' || Date.parse(timestamp) > bootedAtMs()),
+        ),
   };
   return { ledger, ledgerLost: lock.lost, recorder, ledgerKey, keyProblems, witnesses };
 }
@@ -810,8 +817,11 @@ function keepWatch(
   });
 }
 
-function isStopBlock(block: Block | undefined): boolean {
-  return block?.category === 'settings' && block.action === 'stop' && block.metadata['plugin'] === 'agent';
+/** -1 when the last run did not end in order. What commands wrote since may follow. */
+async function heightOfLastStop(ledger: Ledger): Promise<number> {
+  const runs = await ledger.query({ category: 'settings' });
+  const last = runs.find(({ metadata }) => metadata['plugin'] === 'agent');
+  return last?.action === 'stop' ? last.height : -1;
 }
 
 function bootedAtMs(): number {

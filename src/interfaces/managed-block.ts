@@ -28,6 +28,8 @@ export interface ManagedBlockPlan {
   readonly foreign: readonly ForeignMention[];
   /** The ports the block lists, in its order. */
   readonly listed: readonly PortName[];
+  /** The names that it listed in the text that was given. */
+  readonly listedBefore: readonly string[];
 }
 
 /**
@@ -60,7 +62,13 @@ export function planManagedBlock(
   for (const mention of foreign) if (mention.kind === 'iface') wanted.delete(mention.name);
   const listed = [...wanted.values()].sort((a, b) => comparePortNames(a.port, b.port));
   const rendered = insertBlock(withoutBlock(document, own, blockTag), listed, blockTag);
-  return { text: rendered, changed: rendered !== text, foreign, listed: listed.map(({ port }) => port) };
+  return {
+    text: rendered,
+    changed: rendered !== text,
+    foreign,
+    listed: listed.map(({ port }) => port),
+    listedBefore: [...own].map((stanza) => ifaceName(document, stanza)),
+  };
 }
 
 export interface ManagedBlockState {

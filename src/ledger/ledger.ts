@@ -49,6 +49,8 @@ export interface LedgerOptions extends PublisherOptions {
   readonly nowMs: () => number;
   /** Name of this node, for the blocks the ledger writes about itself. */
   readonly host: string;
+  /** What the last run left in doubt stays so, whatever is written ahead: for who cannot look whether it is there. */
+  readonly keepsDoubts?: boolean;
 }
 
 /** The answer of `get_blockchain_stats`. */
@@ -109,6 +111,7 @@ export class Ledger {
       segmentBytes: options.segmentBytes,
       nowMs,
       ownMetadata: { plugin: ledgerPlugin, host },
+      keepsDoubts: options.keepsDoubts === true,
       // A listener that throws is an error of the program; it must not stop the writer half-way through a batch.
       onAppended: (block) => {
         for (const listener of listeners) {

@@ -40,6 +40,8 @@ interface WriterOptions {
   readonly segmentBytes: number;
   /** Takes in every durable block. */
   readonly index: BlockIndex;
+  /** What is in doubt when it opens is as open as what it writes ahead itself. */
+  readonly keepsDoubts: boolean;
 }
 
 interface Pending {
@@ -77,6 +79,7 @@ export class LedgerWriter {
   static async open(store: LedgerStore, loaded: Loaded, options: WriterOptions): Promise<LedgerWriter> {
     const writer = new LedgerWriter(store, options);
     await writer.#take(loaded);
+    if (options.keepsDoubts) for (const { height } of loaded.chain.inDoubt()) writer.#open.add(height);
     if (writer.#owedSideFiles.length > 0) await writer.#start();
     return writer;
   }

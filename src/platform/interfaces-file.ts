@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import type { ForeignMention, ListedPort, ManagedBlockPlan } from '../interfaces/managed-block.ts';
 import { AgentError } from '../model/errors.ts';
 import type { PortName } from '../model/names.ts';
-import type { Cause, Journal, PlannedChange } from '../ports/contracts.ts';
+import type { Cause, Journal, ListingFile, PlannedChange } from '../ports/contracts.ts';
 import { inodeOf, readFileAndInode, replaceFile } from './durable-file.ts';
 import { acquireFlock } from './flock.ts';
 import type { Flock } from './flock.ts';
@@ -96,6 +96,18 @@ export class InterfacesFile {
     } finally {
       await lock.release();
     }
+  }
+
+  /** What `interfaces` and the pending file are now, by path; one that is not there is missing. Throws as `update` does. */
+  async look(): Promise<ReadonlyMap<string, ListingFile>> {
+    const found = await Promise.all(
+      [this.#options.path, this.#pendingPath].map((path) => this.#readAndPlan(path, [], undefined)),
+    );
+    return new Map(
+      found.flatMap((file) =>
+        file === null ? [] : [[file.path, { sha256: hash('sha256', file.bytes), listed: file.plan.listedBefore }]],
+      ),
+    );
   }
 
   async #updateLocked(

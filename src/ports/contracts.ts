@@ -105,8 +105,18 @@ export interface Journal {
   undone(block: Block, reason: string): Promise<void>;
 }
 
+/** A file that has, or may have, the managed block. */
+export interface ListingFile {
+  /** Of all of it, in hex. */
+  readonly sha256: string;
+  /** The ports in its managed block, in any order. */
+  readonly listed: readonly string[];
+}
+
 /** The managed block. */
 export interface Listing {
+  /** The files as they are now, by path; one that does not exist is missing. */
+  look(): Promise<ReadonlyMap<string, ListingFile>>;
   /** `absent`: this host has no such file, and none is made. Each write is put into `journal` first. */
   update(
     ports: readonly ListedPort[],

@@ -486,7 +486,9 @@ export class PortEngine {
 
   /** What the last run left in doubt; before anything else is written ahead, which would end the doubt in the ledger. */
   async #settleInDoubt(): Promise<void> {
-    await this.#devices.settleInDoubt(this.#options.recorder);
+    const { recorder } = this.#options;
+    await this.#devices.settleInDoubt(recorder);
+    await this.#listing.settleInDoubt(recorder);
     await this.#committer.settleInDoubt();
   }
 

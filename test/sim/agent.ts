@@ -107,6 +107,7 @@ export class SimAgent {
         inDoubt: () => (endedInOrder ? [] : ledger.inDoubt()),
       },
       listing: {
+        look: () => this.#io(() => new Map()),
         update: (ports) =>
           this.#io(() => {
             if (disk.fault !== null) throw new AgentError('Unavailable', 'ENOSPC');

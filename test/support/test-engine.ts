@@ -150,6 +150,7 @@ export async function engineOn(
     guestLocks: { isLocked: ({ vmid }) => Promise.resolve(locked.has(vmid)) },
     recorder: ledger,
     listing: {
+      look: () => Promise.resolve(new Map()),
       update: (ports) => {
         saved.listed = ports;
         return Promise.resolve({ state: 'present' as const, foreign: [] });

@@ -137,6 +137,19 @@ describe('a change written ahead', () => {
     assert.ok((await doubtsAfterRestart()).includes(100));
   });
 
+  it('stays in doubt beside what a process writes ahead that cannot look for it', async () => {
+    await ledger.writeAhead(attach(100), () => Promise.resolve());
+    const disk = store.restarted();
+    const command = await openLedger(disk, { keepsDoubts: true });
+    await command.writeAhead(attach(101), () => Promise.resolve());
+    await command.writeAhead(attach(102), () => Promise.resolve());
+    const doubts = (await openLedger(disk.restarted())).inDoubt();
+    assert.deepEqual(
+      doubts.map(({ height }) => height),
+      [0, 1, 2],
+    );
+  });
+
   it('is out of doubt once it is abandoned', async () => {
     void ledger.writeAhead(attach(100), () => never);
     await ledger.append(attach(200));

@@ -69,6 +69,7 @@ describe('interfaces file', () => {
     });
     return {
       update: (ports: readonly ListedPort[], signal?: AbortSignal) => file.update(ports, journal, cause, signal),
+      look: () => file.look(),
     };
   };
 
@@ -159,6 +160,18 @@ describe('interfaces file', () => {
     const update = await open().update(portsOf('vi100', 'vi101'));
     assert.deepEqual(update.foreign, [{ name: 'vi100', line: 8, kind: 'iface' }]);
     assert.deepEqual(update.listed, ['vi101']);
+  });
+
+  it('says what the files are, and which ports they list', async () => {
+    await open().update(portsOf('vi100', 'vi101'));
+    write(original, pending());
+    const found = await open().look();
+    assert.deepEqual(Object.fromEntries(found), {
+      [path()]: { sha256: hash('sha256', Buffer.from(read(), 'latin1')), listed: ['vi100', 'vi101'] },
+      [pending()]: { sha256: hash('sha256', Buffer.from(original, 'latin1')), listed: [] },
+    });
+    unlinkSync(path());
+    assert.deepEqual([...(await open().look()).keys()], [pending()]);
   });
 
   it('writes nothing on a host without the file', async () => {

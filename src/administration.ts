@@ -3,7 +3,6 @@
  * stopped or absent. Part of the service's bundle, because it needs the same modules.
  */
 import { mkdir } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { busName, objectPath } from './api/dbus/port-agent-interface.ts';
 import type { ManagedBlockPlan } from './interfaces/managed-block.ts';
@@ -19,6 +18,7 @@ import { examine } from './node/doctor/report.ts';
 import type { Report } from './node/doctor/report.ts';
 import { GuestHooks } from './node/hooks/guest-hooks.ts';
 import { readStorages } from './node/hooks/survey.ts';
+import { recordedBy } from './node/recorded.ts';
 import { Performer } from './node/setup/performer.ts';
 import { planSetup } from './node/setup/plan.ts';
 import type { Places, SetupRequest } from './node/setup/plan.ts';
@@ -42,13 +42,15 @@ import { systemTimers, wallClockMs } from './platform/timers.ts';
 import type { Journal } from './ports/contracts.ts';
 import { ownerMark } from './ports/marks.ts';
 import type { FolderStorage } from './proxmox/storages.ts';
-import { proxmoxClient, snippetSource } from './wiring.ts';
+import { nodeName, ownCause, proxmoxClient, snippetSource, underLedgerLock, withLedger } from './wiring.ts';
 
 const busDeadlineMs = 5_000;
 /** Verifying a long ledger takes its time. */
 const serviceDeadlineMs = 25_000;
 const switchDeadlineMs = 3_000;
 const apiDeadlineMs = 10_000;
+/** A service that runs keeps the ledger for itself; one that stops gives it up. */
+const ledgerFreeMs = 2_000;
 
 /** Hookscripts of this node's guests. */
 export async function openHooks({ config: path }: { readonly config: string | null }): Promise<GuestHooks> {
@@ -77,7 +79,7 @@ export async function setUpNode({ config: path, dryRun, undo, request, dialogue 
     performer: performerOf(config),
     journal: setupJournal(config.state_dir),
     dialogue,
-    recorded: recordedByService(config),
+    recorded: recordedFor(config, 'setup'),
   };
   if (undo) {
     await undoSetup(options, dryRun);
@@ -176,12 +178,8 @@ function hooksOf(config: Config): GuestHooks {
     locks: new GuestLocks(config.lock_dir),
     pveDir: config.pve_dir,
     node: nodeName(),
-    recorded: recordedByService(config),
+    recorded: recordedFor(config, 'hook'),
   });
-}
-
-function nodeName(): string {
-  return hostname().split('.')[0] ?? 'localhost';
 }
 
 /** What is compared of the switch. */
@@ -326,29 +324,24 @@ function callService(connection: BusConnection, member: string, body: readonly s
 }
 
 /**
- * By the running service, as said from outside: a block before the change, and another when it failed. Without the service
- * there is none, because this process must not write beside it; that is said, and the change is made all the same.
+ * By the running service, as said from outside; without one by this process, under the ledger's lock, which it has for no longer
+ * than a block takes: the change may be the start of the service. That may be under way, so it is asked once more.
  */
-function recordedByService(config: Config): Recorded {
-  const record = async ({ category, action, data }: ChangeDraft): Promise<void> => {
-    try {
-      const body = [category, action, JSON.stringify(data)];
-      await onBus(config, (connection) => callService(connection, 'add_blockchain_data', body));
-    } catch (error) {
-      createLog('info')('warning', `the ledger has no block of this: ${toAgentError(error).message}`);
-    }
+function recordedFor(config: Config, cause: string): Recorded {
+  const byService = async ({ category, action, data }: ChangeDraft): Promise<void> => {
+    const body = [category, action, JSON.stringify(data)];
+    await onBus(config, (connection) => callService(connection, 'add_blockchain_data', body));
   };
-  return async (draft, action) => {
-    await record(draft);
-    try {
-      return await action();
-    } catch (error) {
-      await record({
-        ...draft,
-        action: 'failed',
-        data: { ...draft.data, of: draft.action, reason: toAgentError(error).message },
-      });
-      throw error;
-    }
+  const byItself = async (draft: ChangeDraft): Promise<void> => {
+    const metadata = { ...ownCause(cause), host: nodeName(), plugin: 'node' };
+    await underLedgerLock(config, ledgerFreeMs, () =>
+      withLedger(config, (ledger) => ledger.append({ ...draft, metadata })),
+    );
   };
+  return recordedBy({
+    writers: [byService, byItself, byService],
+    onUnrecorded: ({ message }) => {
+      createLog('info')('warning', `the ledger has no block of this: ${message}`);
+    },
+  });
 }

@@ -4,7 +4,7 @@
  */
 import { hash, randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
-import { hostname, uptime } from 'node:os';
+import { uptime } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { authoriseByUid } from './api/dbus/authorise.ts';
@@ -74,7 +74,7 @@ import { TaskOutputFiles } from './platform/task-outputs.ts';
 import { systemTimers, wallClockMs } from './platform/timers.ts';
 import { startWatchdog } from './platform/watchdog.ts';
 import { witnessFolder } from './platform/witness-folder.ts';
-import type { Cause, Recorder } from './ports/contracts.ts';
+import type { Recorder } from './ports/contracts.ts';
 import { PortEngine } from './ports/engine.ts';
 import { WriteAhead } from './ports/journal.ts';
 import { switchTables } from './ports/switch-view.ts';
@@ -84,7 +84,7 @@ import type { ProxmoxClient } from './proxmox/api-client.ts';
 import { clusterCodec } from './proxmox/cluster-codec.ts';
 import { Systemd } from './systemd1/systemd.ts';
 import { TaskRunner } from './systemd1/task.ts';
-import { proxmoxClient, snippetSource } from './wiring.ts';
+import { nodeName, ownCause, proxmoxClient, snippetSource, underLedgerLock, withLedger } from './wiring.ts';
 
 // The command loads one bundle for all that it does not do itself.
 export { diagnose, openHooks, setUpNode } from './administration.ts';
@@ -146,21 +146,17 @@ export async function unlist(options: { readonly config: string | null }): Promi
   const log = createLog('info');
   try {
     const { config } = await readConfigFile(options.config);
-    await mkdir(config.state_dir, { recursive: true, mode: 0o750 });
-    const lock = await acquireFlock(`${config.ledger_path}.lock`, { deadlineMs: ledgerLockDeadlineMs });
-    try {
-      const { written } = await withLedger(config, (ledger) => {
+    const { written } = await underLedgerLock(config, ledgerLockDeadlineMs, () =>
+      withLedger(config, (ledger) => {
         const onLedgerGap = ({ message }: AgentError): void => {
           log('warning', `this is not in the ledger: ${message}`);
         };
         const settle = (): Promise<void> => Promise.resolve();
         const journal = new WriteAhead({ recorder: ledger, host: nodeName(), settle, onLedgerGap });
         return interfacesFile(config).update([], journal, ownCause('unlist'));
-      });
-      log('info', `${config.interfaces_path} ${written ? 'lists no port any more' : 'lists no port'}`);
-    } finally {
-      await lock.release();
-    }
+      }),
+    );
+    log('info', `${config.interfaces_path} ${written ? 'lists no port any more' : 'lists no port'}`);
     return 0;
   } catch (thrown) {
     const error = toAgentError(thrown);
@@ -177,8 +173,7 @@ export async function acknowledge(options: { readonly config: string | null }): 
   const log = createLog('info');
   try {
     const { config } = await readConfigFile(options.config);
-    const lock = await acquireFlock(`${config.ledger_path}.lock`, { deadlineMs: ledgerLockDeadlineMs });
-    try {
+    await underLedgerLock(config, ledgerLockDeadlineMs, async () => {
       const tree = new StoredTree(ledgerTreeFiles(dirname(config.ledger_path)));
       const store = await openLedgerFile(config.ledger_path);
       const bad = await findAlteration(store, tree).finally(() => store.close());
@@ -194,48 +189,13 @@ export async function acknowledge(options: { readonly config: string | null }): 
         }),
       );
       log('info', `kept as ${folder}; a new ledger begins that commits to it, and the next start makes its key`);
-    } finally {
-      await lock.release();
-    }
+    });
     return 0;
   } catch (thrown) {
     const error = toAgentError(thrown);
     log('error', `nothing was acknowledged: ${error.message}`);
     return errorTable[error.code].exit;
   }
-}
-
-/** For what a command does while no service runs, under the ledger's lock: the command writes its blocks itself. */
-async function withLedger<T>(config: Config, action: (ledger: Ledger) => Promise<T>): Promise<T> {
-  const store = await openLedgerFile(config.ledger_path);
-  const tree = new StoredTree(ledgerTreeFiles(dirname(config.ledger_path)));
-  const ledger = await Ledger.open(store, {
-    nowMs: wallClockMs,
-    host: nodeName(),
-    tree,
-    segmentBytes: config.ledger.segment_megabytes * 1_000_000,
-    index: { files: ledgerIndexFiles(join(dirname(config.ledger_path), 'index')) },
-    keepsDoubts: true,
-    // The next start signs.
-    key: null,
-    checkpointBlocks: Infinity,
-    checkpointMs: Infinity,
-    clock: systemTimers,
-  });
-  try {
-    return await action(ledger);
-  } finally {
-    await ledger.close();
-  }
-}
-
-/** A change that this process makes by itself. */
-function ownCause(cause: string): Cause {
-  return { cause, user: 'root', uid: process.getuid?.() ?? 0, process: `ovs-port-agent[${process.pid}]` };
-}
-
-function nodeName(): string {
-  return hostname().split('.')[0] ?? 'localhost';
 }
 
 /** What every part of the service is wired with. */

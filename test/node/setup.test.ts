@@ -188,6 +188,18 @@ describe('a node that is set up', function () {
       await node.run('ovs-port-agent', 'hook', 'detach', '112');
     });
 
+    it('is in the ledger also when no service runs, by the command itself', async () => {
+      await node.run('systemctl', 'stop', 'ovs-port-agent');
+      await node.run('ovs-port-agent', 'hook', 'attach', '110');
+      await node.run('ovs-port-agent', 'hook', 'detach', '110');
+      await node.run('systemctl', 'start', 'ovs-port-agent');
+      const listed = await node.run('ovs-port-agent', 'ledger', 'list', '--limit', '10', '--output-format', 'json');
+      const blocks = JSON.parse(listed) as { action: string; metadata: { plugin: string; cause: string } }[];
+      const own = blocks.filter(({ metadata }) => metadata.plugin === 'node' && metadata.cause === 'hook');
+      assert.deepEqual(own.map(({ action }) => action).sort(), ['attach-hook', 'detach-hook']);
+      assert.match(await node.run('ovs-port-agent', 'ledger', 'verify'), /^VALID/);
+    });
+
     it('gives chained hookscripts back when the package is removed', async () => {
       await node.run('ovs-port-agent', 'hook', 'attach', '111');
       assert.match(await node.run('dpkg', '--remove', 'ovs-port-agent'), /^guest 111: hookscript detached$/m);

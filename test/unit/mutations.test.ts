@@ -86,6 +86,7 @@ const doors: Readonly<Record<string, readonly [imports: string, why: string]>> =
     'open',
     'what witnesses exchange is about blocks; a block for it would need another',
   ],
+  'src/wiring.ts': ['mkdir', 'folders of its own state'],
 };
 const reading = new Set(['constants', 'existsSync', 'fstatSync', 'readFile', 'readFileAndInode', 'readFileOrNull', 'inodeOf', 'readdir', 'readlink', 'realpath', 'stat', 'statSync', 'unwatchFile', 'watchFile']); // prettier-ignore
 const doorModules = ['fs', 'fs/promises', 'child_process', 'worker_threads', 'execa', './durable-file.ts', './platform/durable-file.ts']; // prettier-ignore

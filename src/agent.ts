@@ -30,6 +30,7 @@ import { parsePhase } from './model/lifecycle.ts';
 import { parseGuestUnit } from './model/guest.ts';
 import { parseVmid } from './model/names.ts';
 import type { Recorded } from './node/contracts.ts';
+import { ConnectivityRecord } from './node/connectivity-record.ts';
 import { containerApi } from './node/container-api.ts';
 import { ContainerCreation } from './node/container-creation.ts';
 import { guestApi } from './node/guest-api.ts';
@@ -234,11 +235,11 @@ async function run(
   try {
     const cluster = await readClusterName(options.config.pve_dir, node);
     const opened = await openLedger(context, cluster);
-    const { ledger, ledgerLost, recorder } = opened;
+    const { ledger, ledgerLost } = opened;
     const face = new Face(ledger);
     const { engine, parts, connectSwitch, start } = wireEngine(context, cluster, opened, face);
     await connectSwitch();
-    await serveOnBus(context, parts, recorder, face);
+    await serveOnBus(context, parts, opened, face);
     await start();
     keepWatch(context, engine, ledger);
     log('info', `ovs-port-agent ${version} serves ${busName}; managed bridges: ${options.config.bridges.join(', ')}`);
@@ -260,10 +261,12 @@ interface OpenedLedger {
   readonly keyProblems: readonly string[];
   /** null when the configuration names no folder for them. */
   readonly witnesses: Witnesses | null;
+  /** Whom the service loses and finds again. */
+  readonly peers: ConnectivityRecord;
 }
 
 async function openLedger(context: Context, cluster: string): Promise<OpenedLedger> {
-  const { config, node, log, stopSignal, closers } = context;
+  const { config, node, log, troubles, stopSignal, closers } = context;
   await mkdir(config.state_dir, { recursive: true, mode: 0o750 });
   await mkdir(dirname(config.ledger_path), { recursive: true, mode: 0o750 });
   const lockPath = `${config.ledger_path}.lock`;
@@ -323,7 +326,19 @@ async function openLedger(context: Context, cluster: string): Promise<OpenedLedg
             height > lastStop && (category === 'netcfg' || Date.parse(timestamp) > bootedAtMs()),
         ),
   };
-  return { ledger, ledgerLost: lock.lost, recorder, ledgerKey, keyProblems, witnesses };
+  const peers = new ConnectivityRecord({
+    append: (draft) => recorder.append(draft),
+    onLedgerGap: (error) => {
+      troubles.write(toAgentError(error).message);
+    },
+    clock: systemTimers,
+    host: node,
+    stopSignal,
+  });
+  closers.push(() => {
+    peers.close();
+  });
+  return { ledger, ledgerLost: lock.lost, recorder, ledgerKey, keyProblems, witnesses, peers };
 }
 
 /** Other nodes of the cluster cosign this ledger's checkpoints, and this node theirs. */
@@ -416,7 +431,7 @@ async function recordRun({ config, node, log }: Context, ledger: Ledger, action:
 function wireEngine(
   context: Context,
   cluster: string,
-  { ledger, recorder, ledgerKey, keyProblems, witnesses }: OpenedLedger,
+  { ledger, recorder, ledgerKey, keyProblems, witnesses, peers }: OpenedLedger,
   face: Face,
 ): { engine: PortEngine; parts: OffBus; connectSwitch: () => Promise<void>; start: () => Promise<void> } {
   const { config, node, log, troubles, closers, proxmox } = context;
@@ -497,6 +512,7 @@ function wireEngine(
       if (problem === null) log('info', `connected to Open vSwitch at ${config.ovsdb}`);
       else log('warning', problem.message);
       engine.onSwitchState(problem);
+      peers.note('switch', problem === null ? null : problem.message);
       face.emitter?.propertiesChanged(['OvsdbConnected']);
     },
   });
@@ -531,7 +547,9 @@ function wireEngine(
     await engine.load();
     ovsdb.start();
     await engine.switchReady(switchWaitMs).catch((error: unknown) => {
-      log('warning', `${toAgentError(error).message}; serving without it until it is there`);
+      const { message } = toAgentError(error);
+      log('warning', `${message}; serving without it until it is there`);
+      peers.note('switch', message);
     });
   };
   const start = async (): Promise<void> => {
@@ -580,15 +598,23 @@ class Face {
 /** The service without what needs the bus. */
 type OffBus = Omit<Service, 'guests' | 'nics' | 'creation' | 'processOf'>;
 
-async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, face: Face): Promise<void> {
+async function serveOnBus(
+  context: Context,
+  parts: OffBus,
+  { recorder, peers }: Pick<OpenedLedger, 'recorder' | 'peers'>,
+  face: Face,
+): Promise<void> {
   const { config, bus: address, log, troubles, stopSignal, closers } = context;
   const bus = await Bus.connect(
     {
       address: address ?? config.bus ?? systemBusAddress(process.env),
       onState: (state) => {
-        if (state.kind === 'disconnected') log('warning', `the bus is gone: ${state.reason}`);
-        else if (state.kind === 'connected') {
+        if (state.kind === 'disconnected') {
+          log('warning', `the bus is gone: ${state.reason}`);
+          peers.note('bus', state.reason);
+        } else if (state.kind === 'connected') {
           log('info', 'connected to the bus again');
+          peers.note('bus', null);
           systemd.onBusConnected();
         }
       },
@@ -598,7 +624,7 @@ async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, f
   closers.push(() => {
     bus.close();
   });
-  const systemd = new Systemd({ bus, clock: systemTimers, onState: systemdStateLog(log) });
+  const systemd = new Systemd({ bus, clock: systemTimers, onState: systemdState(log, peers) });
   if (config.sources.units) hearUnits(systemd, parts.engine, log);
   const tasks = new TaskRunner(systemd, new TaskOutputFiles(tasksFolder), systemTimers);
   const attaching = config.auto_attach ? attachToNewGuests(context, recorder, tasks) : null;
@@ -610,7 +636,11 @@ async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, f
     nics: wireGuestNics(context, recorder, tasks),
     creation: wireCreation(context, recorder, face),
   };
-  const refusals = new RefusalRecord(authoriseByUid(process.getuid?.() ?? 0), {
+  const checks = {
+    authorise: authoriseByUid(process.getuid?.() ?? 0),
+    senderUid: (sender: string) => bus.senderUid(sender),
+  };
+  const refusals = new RefusalRecord(checks, {
     append: (draft) => recorder.append(draft),
     onLedgerGap: (error) => {
       troubles.write(toAgentError(error).message);
@@ -621,13 +651,13 @@ async function serveOnBus(context: Context, parts: OffBus, recorder: Recorder, f
   closers.push(() => {
     refusals.close();
   });
-  const { authorise } = refusals;
+  const { authorise, senderUid } = refusals;
   const served = portAgentObject(service, authorise);
   bus.serve(
     createDispatcher({
       objects: new Map([[objectPath, [served]]]),
       authorise,
-      senderUid: (sender) => bus.senderUid(sender),
+      senderUid,
       machineId: await readMachineId(),
       onInternalError: (error, call) => {
         log('error', `${call.member}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
@@ -734,9 +764,10 @@ function hearUnits(systemd: Systemd, engine: PortEngine, log: Log): void {
 }
 
 /** Each change of state once: on a bus without systemd it is asked only when it comes. */
-function systemdStateLog(log: Log): (problem: AgentError | null) => void {
+function systemdState(log: Log, peers: ConnectivityRecord): (problem: AgentError | null) => void {
   let last = '';
   return (problem) => {
+    peers.note('systemd', problem === null ? null : problem.message);
     const line = problem === null ? 'units are heard' : `units are not heard: ${problem.message}`;
     if (line !== last) log('info', line);
     last = line;

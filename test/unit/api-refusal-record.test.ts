@@ -11,12 +11,16 @@ describe('the record of refused callers', () => {
     const clock = new FakeClock();
     const drafts: BlockDraft[] = [];
     const gaps: unknown[] = [];
-    const record = new RefusalRecord(authoriseByUid(0), {
-      append: append ?? ((draft) => Promise.resolve(drafts.push(draft))),
-      onLedgerGap: (error) => gaps.push(error),
-      clock,
-      host: 'pve1',
-    });
+    const senderUid = (): Promise<number> => Promise.reject(new AgentError('Unavailable', ':1.9 has left'));
+    const record = new RefusalRecord(
+      { authorise: authoriseByUid(0), senderUid },
+      {
+        append: append ?? ((draft) => Promise.resolve(drafts.push(draft))),
+        onLedgerGap: (error) => gaps.push(error),
+        clock,
+        host: 'pve1',
+      },
+    );
     const { authorise } = record;
     const refuse = (uid: number): Promise<void> =>
       assert.rejects(authorise({ sender: ':1.5', uid }, 'ports'), refusedWith('AccessDenied', `uid ${uid}`));
@@ -68,6 +72,21 @@ describe('the record of refused callers', () => {
     assert.deepEqual(said().length, 1001);
     await clock.advance(60_000);
     assert.deepEqual(said().slice(1000), [[null, 1], [null, 99]]); // prettier-ignore
+  });
+
+  it('has one block a minute for callers of whom the bus does not say who they are', async () => {
+    const { clock, record, refuse, drafts, said } = world();
+    for (let call = 0; call < 3; call++)
+      await assert.rejects(record.senderUid(':1.9'), refusedWith('Unavailable', 'has left'));
+    await refuse(1000);
+    assert.deepEqual(drafts[0], {
+      category: 'authentication',
+      action: 'refused',
+      metadata: { user: 'unknown', uid: null, host: 'pve1', plugin: 'api', cause: 'api' },
+      data: { sender: ':1.9', why: ':1.9 has left', count: 1 },
+    });
+    await clock.advance(60_000);
+    assert.deepEqual(said(), [[null, 1], [1000, 1], [null, 2]]); // prettier-ignore
   });
 
   it('refuses all the same when the ledger takes no block', async () => {

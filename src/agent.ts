@@ -299,6 +299,7 @@ async function openLedger(context: Context, cluster: string): Promise<OpenedLedg
   const endPatrol = patrol({
     ledger,
     clock: systemTimers,
+    known: ledger.tamperedAt,
     onAltered: ({ height, offset, reason }) => {
       log(
         'error',

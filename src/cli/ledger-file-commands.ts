@@ -31,8 +31,8 @@ export async function ledgerExport(
   const period = {
     sinceMs: parseInstant(since, 'since'),
     untilMs: until === undefined ? Infinity : parseInstant(until, 'until'),
-    onUnseen: ({ from, to }: Unseen) => {
-      env.complain(`ovs-port-agent: blocks ${from} to ${to - 1} are in segments that were moved away`);
+    onUnseen: (unseen: Unseen) => {
+      env.complain(`ovs-port-agent: ${movedAway(unseen)}`);
     },
   };
   const { firstBad } = await exportLedger(env.readLedger(file), { format, ...period }, (bytes) => env.write(bytes));
@@ -40,6 +40,10 @@ export async function ledgerExport(
   const { height, offset, reason } = firstBad;
   env.complain(`ovs-port-agent: exported up to block ${height} at byte ${offset}, which is not valid: ${reason}`);
   return exitBad;
+}
+
+function movedAway({ from, to }: Unseen): string {
+  return `blocks ${from} to ${to - 1} are in segments that were moved away`;
 }
 
 /** The ledger against the log of the switch's database, both read as files. */
@@ -71,7 +75,9 @@ function describeSpan({ log, older, unrecorded }: SwitchReport): string[] {
 /** Ledgers of the older tool that this one commits to, and whether they are still what they were; or the lines of one. */
 export async function ledgerImported(env: Environment, file: string, name: string | null): Promise<number> {
   const folder = dirname(file);
-  const committed = await importedLedgers(env.readLedger(file));
+  const committed = await importedLedgers(env.readLedger(file), (unseen) => {
+    env.complain(`ovs-port-agent: ${movedAway(unseen)}: whether they name another is not known`);
+  });
   if (name !== null) {
     const found = committed.find((imported) => imported.file === basename(name));
     if (found === undefined) {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { parseBlock } from './block.ts';
 import { ChainVerifier } from './chain.ts';
+import type { Unseen } from './chain.ts';
 import { ledgerPlugin } from './state.ts';
 
 export interface ImportedLedger {
@@ -14,11 +15,17 @@ export interface ImportedLedger {
   readonly height: number;
 }
 
-/** Those that a ledger commits to, by its own blocks alone, as far as its segments are there. What stands behind a bad line is not looked at. */
-export async function importedLedgers(chunks: AsyncIterable<Uint8Array>): Promise<ImportedLedger[]> {
+/**
+ * Those that a ledger commits to, by its own blocks alone. `onUnseen` hears of the blocks that are not there, which may commit
+ * to others. What stands behind a bad line is not looked at.
+ */
+export async function importedLedgers(
+  chunks: AsyncIterable<Uint8Array>,
+  onUnseen: (unseen: Unseen) => void,
+): Promise<ImportedLedger[]> {
   const found: ImportedLedger[] = [];
   const verifier = new ChainVerifier({
-    onUnseen: () => undefined,
+    onUnseen,
     onBlock: ({ category, action, height }, bytes) => {
       if (category !== 'storage' || action !== 'imported') return;
       const { metadata, data } = parseBlock(bytes);

@@ -273,12 +273,13 @@ export class Ledger {
 
   /**
    * Verifies the file as it was acknowledged when it was asked: chain, blocks, and tree against the last checkpoint. A
-   * ledger found wanting is tampered from then on; one that was tampered with before is reported as it was found.
+   * ledger found wanting is tampered from then on; one that was tampered with before, and where nothing is wrong now, is reported
+   * as it was found.
    */
   async verify(): Promise<ChainReport> {
     const { bytes, blocks, lastHash } = this.#writer.chain;
     const report = await this.#readChain(bytes);
-    const bad = this.#writer.tampered ?? missingFrom(report, { blocks, lastHash });
+    const bad = missingFrom(report, { blocks, lastHash }) ?? this.#writer.tampered;
     if (bad === null) return report;
     this.#writer.markTampered(bad);
     // The next start has to find it too, so it must not pass over what the index remembers.

@@ -13,15 +13,18 @@ const everyMs = 24 * 60 * 60_000;
 export interface PatrolOptions {
   readonly ledger: { verify(): Promise<ChainReport> };
   readonly clock: { after(delayMs: number, callback: () => void): () => void };
-  /** Told once; the ledger is read-only from then on, and not read again. */
+  /** What is known to be altered already, and was told; null when nothing is. */
+  readonly known: BadLine | null;
+  /** Told once of each finding, and again when another is found first. */
   readonly onAltered: (bad: BadLine) => void;
   /** The ledger could not be read; it is tried again the next day. */
   readonly onTrouble: (error: AgentError) => void;
 }
 
 /** Begins the rounds; the returned function ends them. One that is under way is not waited for. */
-export function patrol({ ledger, clock, onAltered, onTrouble }: PatrolOptions): () => void {
+export function patrol({ ledger, clock, known, onAltered, onTrouble }: PatrolOptions): () => void {
   let isOver = false;
+  let told = known;
   let cancel = clock.after(firstMs, round);
   return () => {
     isOver = true;
@@ -32,8 +35,10 @@ export function patrol({ ledger, clock, onAltered, onTrouble }: PatrolOptions): 
     ledger.verify().then(
       ({ firstBad }) => {
         if (isOver) return;
-        if (firstBad === undefined) cancel = clock.after(everyMs, round);
-        else onAltered(firstBad);
+        cancel = clock.after(everyMs, round);
+        if (firstBad === undefined || isSame(firstBad, told)) return;
+        told = firstBad;
+        onAltered(firstBad);
       },
       (error: unknown) => {
         if (isOver) return;
@@ -42,4 +47,8 @@ export function patrol({ ledger, clock, onAltered, onTrouble }: PatrolOptions): 
       },
     );
   }
+}
+
+function isSame(bad: BadLine, other: BadLine | null): boolean {
+  return bad.height === other?.height && bad.offset === other.offset && bad.reason === other.reason;
 }

@@ -296,6 +296,11 @@ describe('the installed service on a whole node', function () {
         await waitFor(`vi${vmid}`, () => isAdopted(`veth${vmid}i0`, `vi${vmid}`), 5_000);
       }
       assert.equal(await column('Port', 'veth100i0', 'tag'), 10);
+      const listed = await agent('ledger', 'list', '--category', 'connectivity', '--output-format', 'json');
+      const seen = (JSON.parse(listed) as { action: string; data: { peer: string } }[])
+        .filter(({ data }) => data.peer === 'switch')
+        .map(({ action }) => action);
+      assert.deepEqual(seen.slice(0, 2), ['regained', 'lost']);
       assert.match(await agent('ledger', 'verify'), /^VALID\b/);
       await makePeers();
       await ping(100, '10.9.0.1');

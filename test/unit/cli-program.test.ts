@@ -615,6 +615,15 @@ describe('the command line', () => {
       assert.deepEqual([none.exitCode, none.out], [0, '']);
     });
 
+    it('says of which blocks it cannot tell whether they commit to another ledger', async () => {
+      const data = { file: 'ledger-000001.jsonl', offset: 900 };
+      const segment = attach(1, { category: 'storage', action: 'segment', metadata: { plugin: 'ledger' }, data });
+      const rest = linesOf([attach(100), attach(101), segment, attach(102)]).slice(2);
+      const listed = await type('ledger imported --ledger /x', { files: { '/x': fileOf(rest) } });
+      assert.deepEqual([listed.exitCode, listed.out], [0, '']);
+      assert.match(listed.err, /blocks 0 to 1 are in segments that were moved away: whether they name another is not/);
+    });
+
     it('verifies a file without the service', async () => {
       const ledger = ledgerBytes(5);
       const good = await type('ledger verify /x', { ledger });

@@ -20,12 +20,13 @@ const day = 24 * 60 * 60_000;
 describe('the patrol of a ledger', () => {
   const folder = temporaryFolder();
 
-  function start(verify: () => Promise<ChainReport>) {
+  function start(verify: () => Promise<ChainReport>, known: ChainReport['firstBad'] | null = null) {
     const clock = new FakeClock();
     const said: string[] = [];
     const stop = patrol({
       ledger: { verify },
       clock,
+      known,
       onAltered: ({ height, reason }) => said.push(`${height}: ${reason}`),
       onTrouble: ({ message }) => said.push(message),
     });
@@ -69,11 +70,18 @@ describe('the patrol of a ledger', () => {
     await ledger.close();
   });
 
-  it('comes back every day, also after a round that failed, and no more once it has found something', async () => {
+  const badAt = (height: number, reason = 'its hash is wrong') => ({
+    height,
+    offset: 300 * height,
+    reason,
+    torn: false,
+  });
+
+  it('comes back every day, also after a round that failed', async () => {
     const answers = [
       () => Promise.resolve(report()),
       () => Promise.reject(new AgentError('Unavailable', 'EIO')),
-      () => Promise.resolve(report({ height: 2, offset: 600, reason: 'its hash is wrong', torn: false })),
+      () => Promise.resolve(report(badAt(2))),
     ];
     let rounds = 0;
     const { clock, said } = start(() => answers[rounds++]!());
@@ -82,9 +90,28 @@ describe('the patrol of a ledger', () => {
     assert.deepEqual([rounds, said], [2, ['EIO']]);
     await clock.advance(day);
     assert.deepEqual(said, ['EIO', '2: its hash is wrong']);
-    await clock.advance(30 * day);
-    assert.equal(rounds, 3);
-    assert.deepEqual(clock.pendingMs, []);
+  });
+
+  it('says once what it finds, not at all what the start has said, and again when it is another thing', async () => {
+    let bad = badAt(2);
+    let rounds = 0;
+    const verify = (): Promise<ChainReport> => {
+      rounds++;
+      return Promise.resolve(report(bad));
+    };
+    const { clock, said } = start(verify, badAt(2));
+    const passDay = async (): Promise<readonly string[]> => {
+      await clock.advance(day);
+      return said.splice(0);
+    };
+    await clock.advance(11 * 60_000);
+    assert.deepEqual([rounds, said], [1, []]);
+    bad = badAt(1);
+    assert.deepEqual(await passDay(), ['1: its hash is wrong']);
+    assert.deepEqual(await passDay(), []);
+    bad = badAt(1, 'it is gone');
+    assert.deepEqual(await passDay(), ['1: it is gone']);
+    assert.deepEqual([await passDay(), rounds], [[], 5]);
   });
 
   it('says nothing any more once it was stopped', async () => {

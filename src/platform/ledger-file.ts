@@ -9,6 +9,7 @@ import { AgentError } from '../model/errors.ts';
 import type { ErrorCode } from '../model/errors.ts';
 import { findSegments, segmentNumbers, segmentPath } from './ledger-segments.ts';
 import type { Segment, Segments } from './ledger-segments.ts';
+import { readBytes } from './quick-reads.ts';
 
 const chunkBytes = 262_144;
 /** root reads and writes; its group, for auditors, reads. */
@@ -167,20 +168,27 @@ class LedgerFile implements LedgerStore {
 
   async readAt(from: number, to: number): Promise<Buffer> {
     this.#checkThere(from);
-    const active = { from: this.#activeStart, to: Infinity, handle: () => Promise.resolve(handle) };
     const handle = this.#handle;
+    const activeStart = this.#activeStart;
+    if (from >= activeStart) return this.#readPart(handle, from - activeStart, to - activeStart);
+    const active = { from: activeStart, to: Infinity, handle: () => Promise.resolve(handle) };
     const older = this.#older.map((segment) => ({ ...segment, handle: () => this.#handleOf(segment.path) }));
     const parts: Buffer[] = [];
+    for (const segment of [...older, active]) {
+      if (segment.to <= from || segment.from >= to) continue;
+      const end = Math.min(to, segment.to) - segment.from;
+      parts.push(await this.#readPart(segment.handle(), Math.max(from, segment.from) - segment.from, end));
+    }
+    return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+  }
+
+  /** At once; shorter where the file ends. */
+  async #readPart(handle: FileHandle | Promise<FileHandle>, from: number, to: number): Promise<Buffer> {
     try {
-      for (const segment of [...older, active]) {
-        if (segment.to <= from || segment.from >= to) continue;
-        const end = Math.min(to, segment.to) - segment.from;
-        parts.push(await readPart(await segment.handle(), Math.max(from, segment.from) - segment.from, end));
-      }
+      return await readBytes(await handle, from, Math.max(0, to - from));
     } catch (thrown) {
       throw notThere('NotFound', this.#path, thrown) ?? unavailable('read', this.#path, thrown);
     }
-    return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
   }
 
   /**
@@ -493,16 +501,6 @@ async function* readHandle(
   } catch (thrown) {
     throw unavailable('read', path, thrown);
   }
-}
-
-/** At once; shorter where the file ends. */
-async function readPart(handle: FileHandle, from: number, to: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafe(Math.max(0, to - from));
-  let done = 0;
-  for (let read = 1; read > 0 && done < bytes.length; done += read) {
-    read = (await handle.read(bytes, done, bytes.length - done, from + done)).bytesRead;
-  }
-  return bytes.subarray(0, done);
 }
 
 async function syncFolder(path: string): Promise<void> {

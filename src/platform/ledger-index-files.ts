@@ -3,6 +3,7 @@ import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { IndexFiles } from '../ledger/search/pages.ts';
+import { readBytes } from './quick-reads.ts';
 
 /** As the ledger itself: root reads and writes; its group, for auditors, reads. */
 const fileMode = 0o640;
@@ -28,13 +29,7 @@ class LedgerIndexFiles implements IndexFiles {
   }
 
   async read(name: string, offset: number, length: number): Promise<Buffer> {
-    const handle = await this.#handle(name);
-    const bytes = Buffer.allocUnsafe(length);
-    let done = 0;
-    for (let read = 1; read > 0 && done < length; done += read) {
-      read = (await handle.read(bytes, done, length - done, offset + done)).bytesRead;
-    }
-    return bytes.subarray(0, done);
+    return readBytes(await this.#handle(name), offset, length);
   }
 
   async replace(name: string, bytes: Uint8Array): Promise<void> {

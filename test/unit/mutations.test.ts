@@ -88,7 +88,7 @@ const doors: Readonly<Record<string, readonly [imports: string, why: string]>> =
   ],
   'src/wiring.ts': ['mkdir', 'folders of its own state'],
 };
-const reading = new Set(['constants', 'existsSync', 'fstatSync', 'readFile', 'readFileAndInode', 'readFileOrNull', 'inodeOf', 'readdir', 'readlink', 'realpath', 'stat', 'statSync', 'unwatchFile', 'watchFile']); // prettier-ignore
+const reading = new Set(['constants', 'existsSync', 'fstatSync', 'readFile', 'readFileAndInode', 'readFileOrNull', 'inodeOf', 'readdir', 'readSync', 'readlink', 'realpath', 'stat', 'statSync', 'unwatchFile', 'watchFile']); // prettier-ignore
 const doorModules = ['fs', 'fs/promises', 'child_process', 'worker_threads', 'execa', './durable-file.ts', './platform/durable-file.ts']; // prettier-ignore
 
 function changingImports(report: MutationReport): Record<string, string> {

@@ -21,20 +21,28 @@ export async function findBlocks(
   readAt: ReadAt,
   query: BlockQuery & { readonly from: number; readonly to: number },
 ): Promise<Block[]> {
-  const limit = checkedLimit(query);
+  const wanted = query.hash === undefined ? checkedLimit(query) : Math.min(1, checkedLimit(query));
   const isOldestFirst = query.order === 'oldest';
-  const wanted = query.hash === undefined ? limit : 1;
+  const asked = parts.filter(({ from, end }) => from <= query.to && end > query.from);
+  if (!isOldestFirst) asked.reverse();
   const found: Block[] = [];
-  for (const part of isOldestFirst ? parts : parts.toReversed()) {
-    if (part.from > query.to || part.end <= query.from) continue;
-    const indexes = await candidates(part, query);
-    const picked = isOldestFirst ? indexes : indexes.toReversed();
-    for (let at = 0; at < picked.length; at += batchBlocks) {
-      const batch = [...picked.subarray(at, at + batchBlocks)];
-      const places = await Promise.all(batch.map((index) => part.locate(index)));
-      for (const block of await readBlocks(places, readAt)) {
-        if (matches(block, query)) found.push(block);
-        if (found.length === wanted) return found;
+  let missed = 0;
+  for (let first = 0, ahead = 1; first < asked.length; first += ahead, ahead = Math.min(2 * ahead, partsAheadMax)) {
+    const lists = asked
+      .slice(first, first + ahead)
+      .map(async (part) => ({ part, indexes: await candidates(part, query) }));
+    for (const { part, indexes } of await Promise.all(lists)) {
+      const picked = isOldestFirst ? indexes : indexes.toReversed();
+      for (let at = 0; at < picked.length;) {
+        // No more than is wanted, unless much of it turns out not to match.
+        const size = Math.min(batchBlocks, Math.max(wanted - found.length, missed));
+        const places = await Promise.all([...picked.subarray(at, at + size)].map((index) => part.locate(index)));
+        at += size;
+        for (const block of await readBlocks(places, readAt)) {
+          if (matches(block, query)) found.push(block);
+          else missed++;
+          if (found.length === wanted) return found;
+        }
       }
     }
   }
@@ -49,8 +57,10 @@ export async function findLine(parts: readonly IndexPart[], readAt: ReadAt, heig
   return lineOf(await readAt(offset, offset + length), height).line;
 }
 
-/** Blocks that are located and read at a time. */
+/** Blocks that are located and read at a time, at most. */
 const batchBlocks = 64;
+/** Parts that are asked at a time, at most: one first, then twice as many each time, because few searches go far. */
+const partsAheadMax = 8;
 /** Bytes between two lines that are read rather than jumped over. */
 const gapBytesMax = 16_384;
 /** Above this many blocks that hold one key, those that hold the next are read too; below it, the blocks themselves. */

@@ -16,14 +16,16 @@ export function isPlainBody(text: string, start: number, end: number): boolean {
 }
 
 /** Of a plain body the strings and numbers that `wanted` names, null for other values there; null when it is not plain. */
-export function plainMembers(text: string, start: number, end: number, wanted: ReadonlySet<string>): Body | null {
+export function plainMembers(text: string, start: number, end: number, wanted: readonly string[]): Body | null {
   const metadata: Record<string, JsonValue> = {};
   const data: Record<string, JsonValue> = {};
   const into =
     (members: Record<string, JsonValue>): OnMember =>
     (name, value, valueEnd) => {
-      const named = text.slice(name + 1, value - 2);
-      if (wanted.has(named)) members[named] = plainValue(text, value, valueEnd);
+      const length = value - name - 3;
+      for (const one of wanted) {
+        if (one.length === length && text.startsWith(one, name + 1)) members[one] = plainValue(text, value, valueEnd);
+      }
     };
   return readPlain(text, start, end, into(metadata), into(data)) ? { metadata, data } : null;
 }

@@ -104,7 +104,8 @@ export class BlockIndex {
     this.#tail.push(indexEntry(head, body, offset, length));
     this.#lastHash = head.hash;
     if (this.#tail.size < this.#runBlocks) return;
-    this.#unwritten.push({ tail: this.#tail, bytes: encodeRun(this.#tail, this.#tailPrevHash, chain.toJson()) });
+    const bytes = encodeRun(this.#tail, this.#tailPrevHash, this.#lastHash, chain.toJson());
+    this.#unwritten.push({ tail: this.#tail, bytes });
     this.#tail = new IndexTail(this.#tail.end);
     this.#tailPrevHash = this.#lastHash;
   }

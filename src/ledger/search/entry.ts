@@ -29,6 +29,14 @@ export function secondOf(timeMs: number): number {
 
 const secondsToYear1970 = 62_167_219_200;
 
+/** Of a hash: the blocks that share them are told apart by reading them. */
+export const hashBytes = 6;
+
+/** The first bytes of a hash in hex, as a number; NaN for what does not begin with one. */
+export function hashBeginning(hash: string): number {
+  return Number(`0x${hash.slice(0, 2 * hashBytes)}`);
+}
+
 /** Blocks of one part of an index at most, so that a place within it fits into 16 bits. */
 export const partBlocksMax = 65_536;
 

@@ -8,7 +8,7 @@ import type { BlockQuery } from '../query.ts';
 const valueCharsMax = 128;
 
 /** The members of `metadata` and `data` that `keysOf` looks at. */
-export const keyMembers: ReadonlySet<string> = new Set(['user', 'vmid', 'port', 'netdev']);
+export const keyMembers: readonly string[] = ['user', 'vmid', 'port', 'netdev'];
 
 /** The keys under which a block is filed; none stands twice. */
 export function keysOf({ category, action }: { category: string; action: string }, { metadata, data }: Body): string[] {

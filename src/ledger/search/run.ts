@@ -6,6 +6,7 @@
  */
 import type { JsonObject, JsonValue } from '../block.ts';
 import { isJsonObject } from '../block.ts';
+import { hashBytes } from './entry.ts';
 import type { IndexPart, Period, Place } from './entry.ts';
 import { keyBytes, keyDigest } from './keys.ts';
 import { IndexDamaged, pagesFor, payloadBytes, toPages } from './pages.ts';
@@ -43,12 +44,15 @@ export function parseRunName(name: string): { from: number; end: number } | null
 }
 
 /** The bytes of the file of these blocks, of which there is at least one. */
-export function encodeRun(tail: IndexTail, prevHash: string, chain: JsonObject): Buffer {
+export function encodeRun(tail: IndexTail, prevHash: string, lastHash: string, chain: JsonObject): Buffer {
   const { offsets, lengths, seconds, hashes, byKey } = tail.contents();
   const places = table(offsets.length, placeWidth, (bytes, at, index) => {
-    bytes.writeUIntBE(offsets[index] ?? 0, at, 6);
+    const [offset = 0, second = 0] = [offsets[index], seconds[index]];
+    bytes.writeUInt16BE(Math.floor(offset / 2 ** 32), at);
+    bytes.writeUInt32BE(offset % 2 ** 32, at + 2);
     bytes.writeUInt16BE(lengths[index] ?? 0, at + 6);
-    bytes.writeUIntBE(seconds[index] ?? 0, at + 8, 5);
+    bytes.writeUInt8(Math.floor(second / 2 ** 32), at + 8);
+    bytes.writeUInt32BE(second % 2 ** 32, at + 9);
   });
   const perPage = entriesPerPage(placeWidth);
   const spans = Array.from({ length: Math.ceil(seconds.length / perPage) }, (_, page) =>
@@ -59,33 +63,27 @@ export function encodeRun(tail: IndexTail, prevHash: string, chain: JsonObject):
     bytes.writeUIntBE(spans[page]?.until ?? 0, at + 5, 5);
   });
   // Beginning of the hash and block are one number, and such numbers sort fast.
-  const numbered = Buffer.alloc(hashWidth);
-  const order = new BigUint64Array(hashes.length);
-  for (const [index, hash] of hashes.entries()) {
-    numbered.write(hash.slice(0, 2 * hashBytes), 'hex');
-    numbered.writeUInt16BE(index, hashBytes);
-    order[index] = numbered.readBigUInt64BE();
-  }
-  order.sort();
+  const order = BigUint64Array.from(hashes, (hash, index) => BigInt(hash) * 65_536n + BigInt(index)).sort();
   const byHash = table(order.length, hashWidth, (bytes, at, place) => bytes.writeBigUInt64BE(order[place] ?? 0n, at));
   const filed = [...byKey].map(([key, indexes]) => ({ digest: keyDigest(key), indexes }));
   filed.sort((a, b) => a.digest.compare(b.digest));
+  const all = new Uint16Array(filed.reduce((sum, { indexes }) => sum + indexes.length, 0));
   let posted = 0;
   const keys = table(filed.length, keyWidth, (bytes, at, place) => {
     const { digest = Buffer.alloc(keyBytes), indexes = [] } = filed[place] ?? {};
     digest.copy(bytes, at);
     bytes.writeUInt32BE(posted, at + keyBytes);
     bytes.writeUInt32BE(indexes.length, at + keyBytes + 4);
+    all.set(indexes, posted);
     posted += indexes.length;
   });
-  const all = filed.flatMap(({ indexes }) => indexes);
   const postings = table(all.length, postingWidth, (bytes, at, place) => bytes.writeUInt16BE(all[place] ?? 0, at));
   const header: RunHeader = {
     layout,
     from: tail.from,
     end: tail.end,
     prev_hash: prevHash,
-    last_hash: hashes.at(-1) ?? prevHash,
+    last_hash: lastHash,
     ...spanOf(seconds),
     keys: filed.length,
     postings: all.length,
@@ -263,8 +261,6 @@ const layout = 1;
 const placeWidth = 13;
 /** Least and greatest second (5 each). */
 const zoneWidth = 10;
-/** Of a hash: the blocks that share them are told apart by reading them. */
-const hashBytes = 6;
 /** Beginning of the hash (6), block (2). */
 const hashWidth = hashBytes + 2;
 /** Digest of the key (8), first of its blocks in the next table (4), how many (4). */

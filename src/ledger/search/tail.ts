@@ -1,6 +1,6 @@
 /** The newest blocks of an index, in memory until there are enough of them for a file. */
 import type { IndexEntry, IndexPart, Period, Place } from './entry.ts';
-import { partBlocksMax } from './entry.ts';
+import { hashBeginning, partBlocksMax } from './entry.ts';
 
 export class IndexTail implements IndexPart {
   readonly from: number;
@@ -8,7 +8,7 @@ export class IndexTail implements IndexPart {
   readonly #offsets: number[] = [];
   readonly #lengths: number[] = [];
   readonly #seconds: number[] = [];
-  readonly #hashes: string[] = [];
+  readonly #hashes: number[] = [];
   readonly #byKey = new Map<string, number[]>();
 
   constructor(from: number) {
@@ -30,7 +30,7 @@ export class IndexTail implements IndexPart {
     this.#offsets.push(offset);
     this.#lengths.push(length);
     this.#seconds.push(second);
-    this.#hashes.push(hash);
+    this.#hashes.push(hashBeginning(hash));
     for (const key of keys) {
       const indexes = this.#byKey.get(key);
       if (indexes === undefined) this.#byKey.set(key, [index]);
@@ -47,8 +47,10 @@ export class IndexTail implements IndexPart {
   }
 
   withHash(hash: string): Promise<Uint16Array> {
-    const index = this.#hashes.lastIndexOf(hash);
-    return Promise.resolve(Uint16Array.from(index === -1 ? [] : [index]));
+    const wanted = hashBeginning(hash);
+    const indexes: number[] = [];
+    for (let at = this.#hashes.indexOf(wanted); at !== -1; at = this.#hashes.indexOf(wanted, at + 1)) indexes.push(at);
+    return Promise.resolve(Uint16Array.from(indexes));
   }
 
   within({ since, until }: Period): Promise<Uint16Array | null> {
@@ -85,6 +87,7 @@ interface TailContents {
   readonly offsets: readonly number[];
   readonly lengths: readonly number[];
   readonly seconds: readonly number[];
-  readonly hashes: readonly string[];
+  /** As `hashBeginning` has them. */
+  readonly hashes: readonly number[];
   readonly byKey: ReadonlyMap<string, readonly number[]>;
 }

@@ -18,6 +18,7 @@ import { RefusalRecord } from './api/refusal-record.ts';
 import type { Service } from './api/service.ts';
 import { planManagedBlock, portNamesOf } from './interfaces/managed-block.ts';
 import type { BlockDraft, JsonObject } from './ledger/block.ts';
+import type { BadLine } from './ledger/chain.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { findAlteration } from './ledger/load.ts';
 import { patrol } from './ledger/patrol.ts';
@@ -177,7 +178,8 @@ export async function acknowledge(options: { readonly config: string | null }): 
     await underLedgerLock(config, ledgerLockDeadlineMs, async () => {
       const tree = new StoredTree(ledgerTreeFiles(dirname(config.ledger_path)));
       const store = await openLedgerFile(config.ledger_path);
-      const bad = await findAlteration(store, tree).finally(() => store.close());
+      const found = await findAlteration(store, tree).finally(() => store.close());
+      const bad = found ?? (await alterationSeenByWitnesses(config));
       if (bad === null) throw new AgentError('Conflict', `${config.ledger_path} was not altered: nothing was moved`);
       const folder = await moveEvidence(config.ledger_path);
       log('info', `block ${bad.height} at byte ${bad.offset}: ${bad.reason}`);
@@ -197,6 +199,32 @@ export async function acknowledge(options: { readonly config: string | null }): 
     log('error', `nothing was acknowledged: ${error.message}`);
     return errorTable[error.code].exit;
   }
+}
+
+/** A ledger that is whole in itself, but does not continue what witnesses have cosigned of it; null when it does. */
+async function alterationSeenByWitnesses(config: Config): Promise<BadLine | null> {
+  const { witness_dir, witness_seconds } = config.ledger;
+  if (witness_dir === undefined) return null;
+  const folder = dirname(config.ledger_path);
+  const key = await loadOrCreateKey(join(folder, 'ledger.key'), () => {
+    throw new AgentError('NotFound', 'without its key nobody can tell what witnesses have seen of this ledger');
+  });
+  return withLedger(config, async (ledger) => {
+    const witnesses = new Witnesses({
+      ledger,
+      key: SignerKey.parse(key),
+      folder: witnessFolder(witness_dir),
+      files: ledgerTreeFiles(folder),
+      nowMs: wallClockMs,
+      clock: systemTimers,
+      writeMs: witness_seconds * 1000,
+      // The service records that.
+      onRewritten: () => undefined,
+    });
+    await witnesses.open();
+    await witnesses.close();
+    return ledger.tamperedAt;
+  });
 }
 
 /** What every part of the service is wired with. */

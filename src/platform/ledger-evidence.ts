@@ -7,11 +7,11 @@ import { readLedgerFile } from './ledger-file.ts';
 import { segmentNumbers, segmentPath } from './ledger-segments.ts';
 
 /**
- * Moves ledger, index, tiles, key and checkpoint to `<ledger>.evidence-<8 hex digits of its SHA-256>`, which must not be there
+ * Moves ledger, index, tiles, key and checkpoints to `<ledger>.evidence-<8 hex digits of its SHA-256>`, which must not be there
  * yet, and resolves with that folder. The next start begins a ledger with a key of its own, whose first blocks commit to
  * what lies there. Rejects with `Conflict` or `Unavailable`. The caller holds the lock on the ledger.
  *
- * 1. the folder is made; 2. the ledger moves, its active file first; 3. index, tiles and key; 4. the checkpoint: COMMIT POINT; 5. both folders are synced.
+ * 1. the folder is made; 2. the ledger moves, its active file first; 3. index, tiles, key and what witnesses cosigned; 4. the checkpoint: COMMIT POINT; 5. both folders are synced.
  * A crash before 4 leaves a checkpoint whose blocks are missing: the ledger stays altered, and acknowledging it again moves
  * what is left to a folder of its own. An altered ledger without a checkpoint is acknowledged with step 2.
  */
@@ -22,7 +22,8 @@ export async function moveEvidence(ledgerPath: string): Promise<string> {
   try {
     await mkdir(target, { mode: 0o750 });
     const segments = (await segmentNumbers(ledgerPath)).map((number) => basename(segmentPath(ledgerPath, number)));
-    for (const name of [basename(ledgerPath), ...segments, 'index', 'tile', 'ledger.key', 'checkpoint']) {
+    const beside = ['index', 'tile', 'ledger.key', 'checkpoint.cosigned', 'checkpoint'];
+    for (const name of [basename(ledgerPath), ...segments, ...beside]) {
       await rename(join(folder, name), join(target, name)).catch(ignoreMissing);
     }
     for (const path of [target, folder]) await syncFolder(path);

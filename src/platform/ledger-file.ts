@@ -1,5 +1,5 @@
 /** The ledger's file and the side files beside it (contract: `LedgerStore`). */
-import { constants, fstatSync, statSync } from 'node:fs';
+import { constants, fdatasyncSync, fstatSync, statSync, writeSync } from 'node:fs';
 import { link, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { AppendResult, LedgerStore, SideFile } from '../ledger/store.ts';
 import { AgentError } from '../model/errors.ts';
 import type { ErrorCode } from '../model/errors.ts';
+import { DiskPace } from './disk-pace.ts';
 import { findSegments, segmentNumbers, segmentPath } from './ledger-segments.ts';
 import type { Segment, Segments } from './ledger-segments.ts';
 import { readBytes } from './quick-reads.ts';
@@ -21,14 +22,14 @@ const growthWaitMs = 50;
 const olderOpenMax = 16;
 
 /** Opens or creates the file; its folder must exist. The caller holds the lock on it until after `close`. */
-export async function openLedgerFile(path: string): Promise<LedgerStore> {
+export async function openLedgerFile(path: string, pace: Pace = new DiskPace()): Promise<LedgerStore> {
   try {
     const opened = await openForAppend(path, constants.O_CREAT);
     try {
       await undoRotation(path);
       // The name must be as durable as what will be acknowledged under it.
       await syncFolder(path);
-      return new LedgerFile(path, opened, await findSegments(path));
+      return new LedgerFile(path, opened, await findSegments(path), pace);
     } catch (thrown) {
       await opened.handle.close();
       throw thrown;
@@ -104,8 +105,11 @@ function nextPath(path: string): string {
   return `${path}.next`;
 }
 
+type Pace = Pick<DiskPace, 'mayWait' | 'note'>;
+
 class LedgerFile implements LedgerStore {
   readonly #path: string;
+  readonly #pace: Pace;
   #handle: FileHandle;
   #older: readonly Segment[];
   #lastNumber: number;
@@ -118,8 +122,9 @@ class LedgerFile implements LedgerStore {
   /** Set while a write runs, and left set when it fails: nobody knows then what is on the disk. */
   #unsure = false;
 
-  constructor(path: string, opened: Opened, { older, activeFrom, lastNumber }: Segments) {
+  constructor(path: string, opened: Opened, { older, activeFrom, lastNumber }: Segments, pace: Pace) {
     this.#path = path;
+    this.#pace = pace;
     this.#handle = opened.handle;
     this.#older = older;
     this.#lastNumber = lastNumber;
@@ -201,12 +206,11 @@ class LedgerFile implements LedgerStore {
   append(bytes: Uint8Array): Promise<AppendResult> {
     return this.#change('append to', async () => {
       this.#checkUntouched();
-      const full = await this.#writeAtEnd(bytes);
+      const full = await this.#writeDurably(bytes);
       if (full !== null) {
         await this.#handle.truncate(this.#size - this.#activeStart);
         return { kind: 'full', reason: `${this.#path}: ${full.message}` };
       }
-      await this.#handle.datasync();
       this.#size += bytes.length;
       return { kind: 'durable' };
     });
@@ -327,7 +331,7 @@ class LedgerFile implements LedgerStore {
         const kept = await readdir(join(folder, name));
         // Tiles follow from the ledger. The key is a secret, and its hash would say nothing.
         for (const file of kept.sort()) {
-          if (file.endsWith('.jsonl') || file === 'checkpoint') await add('evidence', join(name, file));
+          if (file.endsWith('.jsonl') || file.startsWith('checkpoint')) await add('evidence', join(name, file));
         }
       }
     }
@@ -407,14 +411,29 @@ class LedgerFile implements LedgerStore {
     }
   }
 
-  /** The error when there is no room. */
-  async #writeAtEnd(bytes: Uint8Array): Promise<Error | null> {
+  /** Steps 2 and 3 of `append`, by this thread or by others as the disk is. The error when there is no room for 2. */
+  async #writeDurably(bytes: Uint8Array): Promise<Error | null> {
+    const { fd } = this.#handle;
+    const beganMs = performance.now();
+    let tookMs = Infinity;
+    let isWritten = false;
     try {
-      await writeFully(this.#handle, bytes);
+      if (this.#pace.mayWait(bytes.length)) {
+        writeFullyAtOnce(fd, bytes);
+        isWritten = true;
+        fdatasyncSync(fd);
+      } else {
+        await writeFully(this.#handle, bytes);
+        isWritten = true;
+        await this.#handle.datasync();
+      }
+      tookMs = performance.now() - beganMs;
       return null;
     } catch (thrown) {
-      if (thrown instanceof Error && noRoom.has(errnoOf(thrown))) return thrown;
+      if (!isWritten && thrown instanceof Error && noRoom.has(errnoOf(thrown))) return thrown;
       throw thrown;
+    } finally {
+      this.#pace.note(tookMs);
     }
   }
 
@@ -459,6 +478,15 @@ async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> 
     const { bytesWritten } = await handle.write(bytes, done, bytes.length - done);
     if (bytesWritten === 0) throw new Error('write returned 0');
     done += bytesWritten;
+  }
+}
+
+/** As `writeFully`, by this thread. */
+function writeFullyAtOnce(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) {
+    const written = writeSync(fd, bytes, done, bytes.length - done);
+    if (written === 0) throw new Error('write returned 0');
+    done += written;
   }
 }
 

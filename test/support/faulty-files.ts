@@ -35,7 +35,7 @@ const functions = [
 const methods = ['read', 'write', 'writeFile', 'readFile', 'datasync', 'sync', 'truncate', 'stat', 'chmod', 'chown', 'close'] as const; // prettier-ignore
 
 /** What is done at once, without a promise. */
-const syncFunctions = ['readSync'] as const;
+const syncFunctions = ['readSync', 'writeSync', 'fdatasyncSync'] as const;
 
 type AnyFunction = (...args: unknown[]) => Promise<unknown>;
 type AnySyncFunction = (...args: unknown[]) => unknown;

@@ -10,7 +10,7 @@ import { nodeKeys } from './signed-logs.ts';
 
 export const scenarios = [
   'a file that is full, time and again',
-
+  'a file on a disk that is waited for at once',
   'a first start',
   'a start after a torn write',
   "a start with the older tool's ledger",
@@ -26,6 +26,7 @@ export async function prepare(scenario: Scenario, path: string): Promise<void> {
     case 'a first start':
       return;
     case 'a file that is full, time and again':
+    case 'a file on a disk that is waited for at once':
       await writeFile(path, ledgerBytes(3));
       return;
     case 'a start after a torn write': {
@@ -41,8 +42,11 @@ export async function prepare(scenario: Scenario, path: string): Promise<void> {
   }
 }
 
-export async function openOnDisk(path: string, segmentBytes = Infinity): Promise<Ledger> {
-  const store = await openLedgerFile(path);
+/** As a disk that has proven quick, whatever it is. */
+export const atOnce = { mayWait: () => true, note: () => undefined };
+
+export async function openOnDisk(path: string, segmentBytes = Infinity, pace?: typeof atOnce): Promise<Ledger> {
+  const store = await openLedgerFile(path, pace);
   const tree = new StoredTree(ledgerTreeFiles(dirname(path)));
   try {
     return await Ledger.open(store, ledgerOptions({ tree, key: nodeKeys[0], segmentBytes }));
@@ -62,7 +66,11 @@ export async function work(
   path: string,
   onDurable: (block: { height: number; hash: string }) => void,
 ): Promise<void> {
-  const ledger = await openOnDisk(path, scenario === 'a file that is full, time and again' ? 1 : Infinity);
+  const ledger = await openOnDisk(
+    path,
+    scenario === 'a file that is full, time and again' ? 1 : Infinity,
+    ...(scenario === 'a file on a disk that is waited for at once' ? [atOnce] : []),
+  );
   const append = async (vmid: number): Promise<void> => {
     onDurable(await ledger.append(attach(vmid)));
   };

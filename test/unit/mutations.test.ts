@@ -68,7 +68,7 @@ const doors: Readonly<Record<string, readonly [imports: string, why: string]>> =
   'src/platform/host-files.ts': ['open', 'reads'],
   'src/platform/interfaces-file.ts': ['replaceFile,unlink', 'edge'],
   'src/platform/ledger-evidence.ts': ['mkdir,open,rename', 'the ledger itself; `acknowledge` follows in the new one'],
-  'src/platform/ledger-file.ts': ['link,open,rename,rm,unlink', 'the ledger itself'],
+  'src/platform/ledger-file.ts': ['fdatasyncSync,link,open,rename,rm,unlink,writeSync', 'the ledger itself'],
   'src/platform/ledger-index-files.ts': ['mkdir,open,rename,rm,writeFile', 'the ledger itself'],
   'src/platform/ledger-key-file.ts': ['replaceFile', 'the ledger itself'],
   'src/platform/ledger-segments.ts': ['open', 'reads'],

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { appendFile, mkdir, open, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import sinon from 'sinon';
 import { verifyLedger } from '../../src/ledger/verify.ts';
 import { openLedgerFile, readLedgerFile } from '../../src/platform/ledger-file.ts';
 import { attach, ledgerBytes, openLedger } from '../support/ledger-fixtures.ts';
+import { atOnce } from '../support/ledger-scenarios.ts';
 import { hasCode, ledgerStoreSuite } from '../support/ledger-store-suite.ts';
 import { MemoryLedgerStore } from '../support/memory-ledger-store.ts';
 import { temporaryFolder, withTmpfs } from '../support/temporary-folder.ts';
@@ -15,6 +18,10 @@ const ledgerPath = (): string => join(folder(), 'ledger.jsonl');
 
 ledgerStoreSuite('the file store', () =>
   Promise.resolve({ open: () => openLedgerFile(ledgerPath()), bytes: () => readFile(ledgerPath()) }),
+);
+
+ledgerStoreSuite('the file store on a disk that is waited for at once', () =>
+  Promise.resolve({ open: () => openLedgerFile(ledgerPath(), atOnce), bytes: () => readFile(ledgerPath()) }),
 );
 
 ledgerStoreSuite('the store in memory', () => {
@@ -57,6 +64,28 @@ describe('the file of a ledger', () => {
     await writeFile(join(folder(), 'ledger.torn'), 'xy');
     const store = await openLedgerFile(ledgerPath());
     assert.deepEqual(await store.sideFiles(), [{ kind: 'torn', name: 'ledger.torn', size: 2 }]);
+    await store.close();
+  });
+
+  it('writes on after a short write at once', async () => {
+    const store = await openLedgerFile(ledgerPath(), atOnce);
+    const real = fs.writeSync;
+    const write = sinon.replace(
+      fs,
+      'writeSync',
+      sinon.fake((fd: number, bytes: Buffer, from: number, length: number) =>
+        real(fd, bytes, from, Math.min(length, 3)),
+      ) as never,
+    );
+    syncBuiltinESMExports();
+    try {
+      assert.deepEqual(await store.append(Buffer.from('0123456789\n')), { kind: 'durable' });
+    } finally {
+      sinon.restore();
+      syncBuiltinESMExports();
+    }
+    assert.equal((write as unknown as sinon.SinonSpy).callCount, 4);
+    assert.equal(await readFile(ledgerPath(), 'utf8'), '0123456789\n');
     await store.close();
   });
 

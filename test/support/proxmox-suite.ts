@@ -5,6 +5,8 @@ import type { NicName, Vmid } from '../../src/model/names.ts';
 import type { ProxmoxClient } from '../../src/proxmox/api-client.ts';
 import { controlGuest, listClusterGuests, readNics, writeNic } from '../../src/proxmox/cluster-guests.ts';
 import type { GuestPlace } from '../../src/proxmox/cluster-guests.ts';
+import { freeNic, newNic } from '../../src/proxmox/new-nic.ts';
+import { parseNicOptions } from '../../src/proxmox/nic-options.ts';
 import type { TaskClock } from '../../src/proxmox/tasks.ts';
 import { setProperty } from '../../src/proxmox/property-string.ts';
 import { refusedWith } from './refused.ts';
@@ -90,6 +92,19 @@ export function proxmoxSuite(title: string, spare: Vmid | null, connect: () => P
       assert.match((await readNic(server.client, place, nicNameOf(0))) ?? '', /(?:^|,)rate=7(?:,|$)/);
       await changeNic(server.client, place, nicNameOf(0), () => before);
       assert.equal(await readNic(server.client, place, nicNameOf(0)), before);
+    });
+
+    it('adds a nic, and takes it away', async () => {
+      const place = await placeOf(spare);
+      const { values } = await readNics(server.client, place);
+      const nic = freeNic(values) ?? assert.fail('the spare guest has every nic');
+      const { bridge } = parseNicOptions(place.kind, values.get(nicNameOf(0)) ?? '');
+      const added = await changeNic(server.client, place, nic, () => newNic(place.kind, nic, `bridge=${bridge ?? ''}`));
+      const options = parseNicOptions(place.kind, (await readNic(server.client, place, nic)) ?? '');
+      const { name, model } = parseNicOptions(place.kind, added ?? '');
+      assert.deepEqual([options.bridge, options.name, options.model], [bridge, name, model]);
+      await changeNic(server.client, place, nic, () => null);
+      assert.deepEqual((await readNics(server.client, place)).values, values);
     });
 
     it('leaves a nic alone when the guest is another than was read', async () => {

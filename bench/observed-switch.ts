@@ -16,8 +16,12 @@ export interface ObservedSwitch {
 
 const appliedDeadlineMs = 30_000;
 
-export async function startObservedSwitch(later: Later): Promise<ObservedSwitch> {
-  const ovs = await startPrivateSwitch();
+/**
+ * `apart`: in a network namespace without devices. Whatever happens to a device has every `ovs-vswitchd` that sees it look
+ * at its whole configuration, and on a node there is only one.
+ */
+export async function startObservedSwitch(later: Later, { apart = false } = {}): Promise<ObservedSwitch> {
+  const ovs = await startPrivateSwitch({ apart });
   later(() => ovs.stop());
   await ovs.vsctl('add-br', bridge);
   return observe(later, ovs);

@@ -73,7 +73,7 @@ const isPlugged = /: net0 is vi\d+ on ovsbr0, tag 10$/;
 
 /** Open vSwitch's command, as Proxmox VE uses it and as well as it can be used; one switch for both. */
 export async function commandPluggers(later: Later): Promise<{ forks: Plugger; batch: Plugger; shell: Shell }> {
-  const observed = await startObservedSwitch(later);
+  const observed = await startObservedSwitch(later, { apart: true });
   const shell = startShell(later, { ...process.env, OVSDB: observed.ovs.endpoint });
   const common = rivalOf(observed, () => runningMsOf(shell.pid) + waitedForMsOf(shell.pid));
   return {
@@ -85,7 +85,7 @@ export async function commandPluggers(later: Later): Promise<{ forks: Plugger; b
 
 /** Open vSwitch's Python library in one process, used in two ways. */
 export async function idlPluggers(later: Later): Promise<{ together: Plugger; each: Plugger }> {
-  const observed = await startObservedSwitch(later);
+  const observed = await startObservedSwitch(later, { apart: true });
   const idl = await startPythonIdl(later, observed.ovs.endpoint);
   const common = rivalOf(observed, () => runningMsOf(idl.pid));
   return {

@@ -22,6 +22,8 @@ export interface PrivateSwitchOptions {
   readonly serverArguments?: readonly string[];
   /** Network namespace in which `ovs-vswitchd` opens real devices with its userspace datapath, instead of dummies. */
   readonly namespace?: string;
+  /** `ovs-vswitchd` in a network namespace of its own, in which nothing ever happens to a device. */
+  readonly apart?: boolean;
 }
 
 export interface PrivateSwitch {
@@ -46,13 +48,14 @@ export interface PrivateSwitch {
 }
 
 export async function startPrivateSwitch(options: PrivateSwitchOptions = {}): Promise<PrivateSwitch> {
-  const { vswitchd = options.schema === undefined, schema, namespace, serverArguments = [] } = options;
+  const { vswitchd = options.schema === undefined, schema, namespace, apart = false, serverArguments = [] } = options;
   const folder = await mkdtemp(join(tmpdir(), 'ovs-'));
   const socketPath = join(folder, 'db.sock');
   const database = join(folder, 'conf.db');
   const server = new Daemon('ovsdb-server', folder);
-  // `ip netns exec` becomes the command, so that the process started is the one to be ended.
-  const inside = namespace === undefined ? [] : ['ip', 'netns', 'exec', namespace];
+  // `ip netns exec` and `unshare` become the command, so that the process started is the one to be ended.
+  const inNewOne = apart ? ['unshare', '--net'] : [];
+  const inside = namespace === undefined ? inNewOne : ['ip', 'netns', 'exec', namespace];
   const daemon = new Daemon('ovs-vswitchd', folder, inside);
 
   const self: PrivateSwitch = {

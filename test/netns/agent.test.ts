@@ -269,7 +269,9 @@ describe('the service on real devices', function () {
       await truncate(w.ledgerPath, torn.length);
       await w.startService();
       assert.match(await w.ledgerVerdict(), /^VALID/);
-      assert.deepEqual((await w.blocks()).slice(-2), ['storage torn', 'settings start']);
+      // There is no systemd on this bus, which is said as well.
+      const about = (await w.blocks()).filter((block) => block !== 'connectivity lost');
+      assert.deepEqual(about.slice(-2), ['storage torn', 'settings start']);
       const side = await readFile(join(w.folder, 'state/ledger.torn'));
       assert.equal(side.toString(), torn.subarray(-39).toString(), 'nothing is thrown away');
     });

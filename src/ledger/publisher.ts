@@ -157,10 +157,12 @@ export class TreePublisher {
     const chain = this.#chain();
     if (chain === null) throw new AgentError('Tampered', 'ledger: nothing is published of a ledger that was altered');
     if (key === null) throw new AgentError('Unavailable', 'ledger: no checkpoint without a key');
+    // The chain grows while its lines are read.
+    const head = treeHead(chain.range);
+    const end = chain.bytes;
     const { edge, bytes } = this.#stored ?? (await this.#findStored());
     this.#stored = null;
-    await this.#growTo(edge, bytes, chain.bytes);
-    const head = treeHead(chain.range);
+    await this.#growTo(edge, bytes, end);
     if (!treeHead(edge.range()).sha256_root_hash.equals(head.sha256_root_hash)) {
       throw new AgentError('Tampered', 'ledger: the file does not say what was acknowledged: run "ledger verify"');
     }
@@ -169,8 +171,8 @@ export class TreePublisher {
     const checkpoint = { head, note: Buffer.from(signCheckpoint(head, key)) };
     await tree.writeCheckpoint(checkpoint);
     this.#checkpoint = checkpoint;
-    this.#checkpointBytes = chain.bytes;
-    this.#stored = { edge, bytes: chain.bytes };
+    this.#checkpointBytes = end;
+    this.#stored = { edge, bytes: end };
     for (const { tile } of partial) await tree.dropOlderPartials(tile);
   }
 

@@ -103,6 +103,21 @@ describe('publishing the tree of a ledger', () => {
     assert.equal(ledger.blocks, 10);
   });
 
+  it('covers the blocks that there were when it began, whatever is appended while it reads them', async () => {
+    const ledger = await open(store, files);
+    await ledger.append(attach(100));
+    await ledger.append(attach(101));
+    const read = store.read.bind(store);
+    store.read = async function* (from, to) {
+      store.read = read;
+      await ledger.append(attach(102));
+      yield* read(from, to);
+    };
+    await ledger.prove(1);
+    assert.deepEqual([checkpointOn(files, store), ledger.blocks, ledger.checkpointProblem], [2, 3, null]);
+    await checkEveryProof(ledger);
+  });
+
   it('keeps only the partial tiles of the last checkpoint, and none where a tile is full', async () => {
     store = new MemoryLedgerStore(ledgerBytes(250));
     const ledger = await open(store, files, { checkpointBlocks: 1 });

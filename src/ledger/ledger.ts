@@ -278,7 +278,8 @@ export class Ledger {
    */
   async verify(): Promise<ChainReport> {
     const { bytes, blocks, lastHash } = this.#writer.chain;
-    const report = await this.#readChain(bytes);
+    // Of the same moment: a later checkpoint covers blocks that are not read here.
+    const report = await this.#readChain(bytes, this.checkpoint?.head ?? null);
     const bad = missingFrom(report, { blocks, lastHash }) ?? this.#writer.tampered;
     if (bad === null) return report;
     this.#writer.markTampered(bad);
@@ -405,10 +406,10 @@ export class Ledger {
     }
   }
 
-  async #readChain(bytes: number): Promise<ChainReport> {
+  async #readChain(bytes: number, checkpoint: TreeHead | null): Promise<ChainReport> {
     try {
       const from = await firstChain(this.#store, this.#tree);
-      const report = await verifyLedger(this.#store.read(from.bytes, bytes), this.checkpoint?.head ?? null, { from });
+      const report = await verifyLedger(this.#store.read(from.bytes, bytes), checkpoint, { from });
       return this.#first.height === 0 ? report : { ...report, unseen: [{ from: 0, to: this.#first.height }] };
     } catch (thrown) {
       if (!isGone(thrown)) throw thrown;

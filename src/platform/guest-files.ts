@@ -1,20 +1,25 @@
 /** Guests of this node, from the cluster file system of Proxmox VE or any folder of the same shape. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AgentError } from '../model/errors.ts';
+import { AgentError, toAgentError } from '../model/errors.ts';
 import type { Guest, GuestKind } from '../model/guest.ts';
 import type { Vmid } from '../model/names.ts';
 import type { ClusterCodec } from '../proxmox/cluster-codec.ts';
+import type { RegisteredGuest } from '../proxmox/cluster-state.ts';
 import type { GuestConfig, GuestDetails } from '../proxmox/guest-config.ts';
 import { isMissing, readClusterFile } from './bounded-file.ts';
-import type { ClusterRegistry } from './cluster-registry.ts';
+import type { ClusterRegistry, Registry } from './cluster-registry.ts';
 
 const folders: Readonly<Record<GuestKind, string>> = { lxc: 'lxc', qemu: 'qemu-server' };
 const kinds = ['lxc', 'qemu'] as const;
 /** A guest's file larger than this is not one: Proxmox VE itself stops at 1 MiB a file. */
 const fileBytesMax = 1024 * 1024;
 
+/** Files read together: a few threads do it, and what waits for its turn is only garbage to come. */
+const readTogetherMax = 64;
+
 interface Cached {
+  readonly path: string;
   /** Equal while the file is the same: its version in the registry, or what stat(2) says. */
   readonly stamp: string;
   readonly config: GuestConfig;
@@ -24,8 +29,7 @@ export class GuestFiles {
   readonly #pveDir: string;
   readonly #registry: Pick<ClusterRegistry, 'current'>;
   readonly #codec: Pick<ClusterCodec, 'guestConfig' | 'guestDetails'>;
-  /** By path. */
-  readonly #cache = new Map<string, Cached>();
+  readonly #cache = new Map<Vmid, Cached>();
   #doubles: readonly Vmid[] = [];
 
   constructor(
@@ -43,19 +47,50 @@ export class GuestFiles {
     return (await this.config(vmid))?.guest ?? null;
   }
 
-  /** The same with the facts that decide about a start or a change. A file that did not change is not read again. */
+  /** The same of many, by one look at the registry. Why one could not be read stands in its place. */
+  async readMany(vmids: readonly Vmid[]): Promise<Map<Vmid, Guest | null | AgentError>> {
+    const found = new Map<Vmid, Guest | null | AgentError>();
+    let registry: Registry | null;
+    try {
+      registry = await this.#registry.current();
+    } catch (error) {
+      return new Map(vmids.map((vmid) => [vmid, toAgentError(error)]));
+    }
+    const unread: Vmid[] = [];
+    for (const vmid of vmids) {
+      const entry = registry?.guests.get(vmid);
+      const cached = entry === undefined ? undefined : this.#cached(entry.kind, vmid, stampOf(registry, entry));
+      if (cached !== undefined) found.set(vmid, cached.guest);
+      else if (registry !== null && entry === undefined) found.set(vmid, null);
+      else unread.push(vmid);
+    }
+    for (let at = 0; at < unread.length; at += readTogetherMax) {
+      await Promise.all(
+        unread.slice(at, at + readTogetherMax).map(async (vmid) => {
+          const config = await this.#configIn(registry, vmid).catch(toAgentError);
+          found.set(vmid, config === null || config instanceof AgentError ? config : config.guest);
+        }),
+      );
+    }
+    return found;
+  }
+
+  /** The same as `read` with the facts that decide about a start or a change. A file that did not change is not read again. */
   async config(vmid: Vmid): Promise<GuestConfig | null> {
-    const registry = await this.#registry.current();
+    return this.#configIn(await this.#registry.current(), vmid);
+  }
+
+  async #configIn(registry: Registry | null, vmid: Vmid): Promise<GuestConfig | null> {
     if (registry !== null) {
       const entry = registry.guests.get(vmid);
-      if (entry === undefined) return null;
-      return this.#readConfig(entry.kind, vmid, `${registry.version.starttime} ${entry.version}`);
+      return entry === undefined ? null : this.#readConfig(entry.kind, vmid, stampOf(registry, entry));
     }
     for (const kind of kinds) {
       const stamp = await this.#statStamp(this.#path(kind, vmid));
       const config = stamp === null ? null : await this.#readConfig(kind, vmid, stamp);
       if (config !== null) return config;
     }
+    this.#cache.delete(vmid);
     return null;
   }
 
@@ -72,8 +107,8 @@ export class GuestFiles {
   async list(): Promise<Vmid[]> {
     const registry = await this.#registry.current();
     const vmids = registry === null ? await this.#listFolders() : [...registry.guests.keys()];
-    const paths = new Set(vmids.flatMap((vmid) => kinds.map((kind) => this.#path(kind, vmid))));
-    for (const path of this.#cache.keys()) if (!paths.has(path)) this.#cache.delete(path);
+    const listed = new Set(vmids);
+    for (const vmid of this.#cache.keys()) if (!listed.has(vmid)) this.#cache.delete(vmid);
     return vmids.sort((a, b) => a - b);
   }
 
@@ -84,7 +119,9 @@ export class GuestFiles {
         (vmid) =>
           `${this.#path('qemu', vmid)}: passed over, because ${this.#path('lxc', vmid)} has the same vmid; remove one`,
       ),
-      ...[...this.#cache].flatMap(([path, { config }]) => config.problems.map((problem) => `${path}: ${problem}`)),
+      ...[...this.#cache.values()].flatMap(({ path, config }) =>
+        config.problems.map((problem) => `${path}: ${problem}`),
+      ),
     ];
   }
 
@@ -104,17 +141,22 @@ export class GuestFiles {
   }
 
   async #readConfig(kind: GuestKind, vmid: Vmid, stamp: string): Promise<GuestConfig | null> {
+    const cached = this.#cached(kind, vmid, stamp);
+    if (cached !== undefined) return cached;
     const path = this.#path(kind, vmid);
-    const cached = this.#cache.get(path);
-    if (cached?.stamp === stamp) return cached.config;
     const text = await readClusterFile(path, fileBytesMax);
     if (text === null) {
-      this.#cache.delete(path);
+      this.#cache.delete(vmid);
       return null;
     }
     const config = this.#codec.guestConfig(kind, vmid, text);
-    this.#cache.set(path, { stamp, config });
+    this.#cache.set(vmid, { path, stamp, config });
     return config;
+  }
+
+  #cached(kind: GuestKind, vmid: Vmid, stamp: string): GuestConfig | undefined {
+    const cached = this.#cache.get(vmid);
+    return cached?.stamp === stamp && cached.config.guest.kind === kind ? cached.config : undefined;
   }
 
   async #statStamp(path: string): Promise<string | null> {
@@ -125,7 +167,6 @@ export class GuestFiles {
       if (!isMissing(error)) {
         throw new AgentError('Unavailable', `cannot read ${path}: ${(error as Error).message}`, { cause: error });
       }
-      this.#cache.delete(path);
       return null;
     }
   }
@@ -133,6 +174,10 @@ export class GuestFiles {
   #path(kind: GuestKind, vmid: Vmid): string {
     return join(this.#pveDir, folders[kind], `${vmid}.conf`);
   }
+}
+
+function stampOf(registry: Registry | null, { version }: RegisteredGuest): string {
+  return `${registry?.version.starttime ?? 0} ${version}`;
 }
 
 /** `cluster_name` of corosync's configuration; `otherwise` on a node without a cluster. */

@@ -34,6 +34,10 @@ export class GuestPools implements Pools {
         await this.#refresh();
         return guests.read(vmid);
       },
+      readMany: async (vmids) => {
+        await this.#refresh();
+        return guests.readMany(vmids);
+      },
     };
   }
 

@@ -55,6 +55,8 @@ export interface Links {
 export interface Guests {
   /** The guest's configuration on this node; null when it has none here. Unchanged files are not parsed again. */
   read(vmid: Vmid): Promise<Guest | null>;
+  /** The same of many at once; why one could not be read stands in its place. */
+  readMany(vmids: readonly Vmid[]): Promise<ReadonlyMap<Vmid, Guest | null | AgentError>>;
   list(): Promise<Vmid[]>;
 }
 

@@ -2,8 +2,7 @@
  * One pass of the reconciler: observe, plan, commit, name, for some guests or for all. Level-triggered: whatever woke
  * it, it reads the world again and does only what is missing.
  */
-import { isRetryable, toAgentError } from '../model/errors.ts';
-import type { AgentError } from '../model/errors.ts';
+import { AgentError, isRetryable, toAgentError } from '../model/errors.ts';
 import { firewallBridgeName, guestNetdevName, parseGuestNetdev } from '../model/guest.ts';
 import type { Guest } from '../model/guest.ts';
 import { nicIndex } from '../model/names.ts';
@@ -50,8 +49,6 @@ export const everythingNow: Urgency = { isAsked: true, attach: true, set: true, 
 
 /** How often a pass looks again because somebody else changed a row meanwhile. */
 const attemptsMax = 3;
-/** Guests' files looked at together: a few threads read them, and what waits for its turn is only garbage to come. */
-const readTogetherMax = 64;
 /** `ovs-vswitchd` makes the device of an internal port while it applies the row. */
 const internalPortDeadlineMs = 1000;
 
@@ -481,20 +478,12 @@ async function readGuests(
   vmids: readonly Vmid[],
   unreadable: Map<Vmid, string>,
 ): Promise<(readonly [Vmid, Guest | null])[]> {
-  const read: (readonly [Vmid, Guest | null])[] = [];
-  for (let at = 0; at < vmids.length; at += readTogetherMax) {
-    const together = vmids.slice(at, at + readTogetherMax).map(async (vmid) => {
-      try {
-        return [vmid, await guests.read(vmid)] as const;
-      } catch (error) {
-        // One bad file must not cost the other guests their ports.
-        unreadable.set(vmid, toAgentError(error).message);
-        return [vmid, null] as const;
-      }
-    });
-    read.push(...(await Promise.all(together)));
-  }
-  return read;
+  return [...(await guests.readMany(vmids))].map(([vmid, guest]) => {
+    if (!(guest instanceof AgentError)) return [vmid, guest];
+    // One bad file must not cost the other guests their ports.
+    unreadable.set(vmid, guest.message);
+    return [vmid, null];
+  });
 }
 
 /** What may be done now, what removes first; a port whose name a stale row still holds waits for that row to go. */

@@ -63,6 +63,8 @@ export class SwitchView {
   readonly #portByName = new Map<string, string>();
   readonly #portOfInterface = new Map<string, string>();
   readonly #portsOfVmid = new Map<Vmid, Set<string>>();
+  /** By Port row, as long as neither it nor its Interface changes. */
+  readonly #observed = new Map<string, ObservedPort>();
   #generation = 0;
   #foreignColumnsKnown: {
     readonly reader: ReplicaReader<SwitchTables>;
@@ -89,6 +91,7 @@ export class SwitchView {
       } else if (isTable(change, 'Interface')) {
         const { name } = change.row;
         touched.names.add(name);
+        this.#observed.delete(this.#portOfInterface.get(change.uuid) ?? '');
         if (change.kind === 'delete') {
           if (this.#interfaceByName.get(name) === change.uuid) this.#interfaceByName.delete(name);
           this.#portOfInterface.delete(change.uuid);
@@ -107,6 +110,7 @@ export class SwitchView {
   #applyPort(change: RowChange<SwitchTables, 'Port'>, touched: Touched): void {
     const vmid = vmidOfRow(change.row);
     touched.ports.add(change.uuid);
+    this.#observed.delete(change.uuid);
     touched.names.add(change.row.name);
     if (vmid !== null) touched.vmids.add(vmid);
     if (change.kind === 'delete') {
@@ -256,6 +260,14 @@ export class SwitchView {
   }
 
   #observe(portUuid: string, bridge: BridgeName): ObservedPort | null {
+    const known = this.#observed.get(portUuid);
+    if (known?.bridge === bridge) return known;
+    const observed = this.#read(portUuid, bridge);
+    if (observed !== null) this.#observed.set(portUuid, observed);
+    return observed;
+  }
+
+  #read(portUuid: string, bridge: BridgeName): ObservedPort | null {
     const port = this.#reader().table('Port').get(portUuid);
     const [interfaceUuid, another] = port?.interfaces ?? [];
     const row = interfaceUuid === undefined ? undefined : this.#reader().table('Interface').get(interfaceUuid);

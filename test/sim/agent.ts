@@ -15,6 +15,7 @@ import type { Link, Links } from '../../src/ports/contracts.ts';
 import { PortEngine } from '../../src/ports/engine.ts';
 import { switchTables } from '../../src/ports/switch-view.ts';
 import { switchLock } from '../../src/ports/transaction.ts';
+import { readOneByOne } from '../support/guests-one-by-one.ts';
 import { ledgerOptions } from '../support/ledger-fixtures.ts';
 import { SimLedgerStore } from './disk.ts';
 import type { Io, SimDisk } from './disk.ts';
@@ -90,14 +91,14 @@ export class SimAgent {
       switch: client,
       replica: () => client.replica,
       links: this.#links,
-      guests: {
+      guests: readOneByOne({
         list: () => this.#io(() => [...host.configurations.keys()].sort((a, b) => a - b)),
         read: (vmid) =>
           this.#io(() => {
             if (host.unreadable.has(vmid)) throw new AgentError('Unavailable', `cannot read ${vmid}.conf: EIO`);
             return host.configurations.get(vmid) ?? null;
           }),
-      },
+      }),
       guestLocks: { isLocked: ({ vmid }) => this.#io(() => host.locked.has(vmid)) },
       recorder: {
         append: (draft) => ledger.append(draft),

@@ -10,6 +10,7 @@ import type { Link, Links, Pools } from '../../src/ports/contracts.ts';
 import { PortEngine } from '../../src/ports/engine.ts';
 import type { PortEngineOptions } from '../../src/ports/engine.ts';
 import { FakeClock, settled } from './fake-clock.ts';
+import { readOneByOne } from './guests-one-by-one.ts';
 import { openLedger } from './ledger-fixtures.ts';
 import { MemoryLedgerStore } from './memory-ledger-store.ts';
 import { nodeKeys } from './signed-logs.ts';
@@ -140,13 +141,13 @@ export async function engineOn(
   const engine = new PortEngine({
     ...parts,
     links,
-    guests: {
+    guests: readOneByOne({
       read: (vmid) =>
         unreadable.has(vmid)
           ? Promise.reject(new AgentError('Unavailable', `cannot read ${vmid}.conf: EIO`))
           : Promise.resolve(configurations.get(vmid) ?? null),
       list: () => Promise.resolve([...configurations.keys()].sort((a, b) => a - b)),
-    },
+    }),
     guestLocks: { isLocked: ({ vmid }) => Promise.resolve(locked.has(vmid)) },
     recorder: ledger,
     listing: {

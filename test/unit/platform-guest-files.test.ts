@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { AgentError } from '../../src/model/errors.ts';
 import { parseVmid } from '../../src/model/names.ts';
 import { ClusterFiles } from '../../src/platform/cluster-files.ts';
 import { ClusterRegistry } from '../../src/platform/cluster-registry.ts';
@@ -152,6 +153,20 @@ describe('the cluster file system', () => {
     reads = [];
     await names();
     assert.deepEqual(reads, ['.version', '.version', '.version'], 'the list, the first guest, all other guests');
+  });
+
+  it('is asked once for many, and one whose file cannot be read costs the others nothing', async () => {
+    mkdirSync(join(folder(), 'lxc/102.conf'));
+    publish({ 100: ['pve1', 'lxc', 1], 101: ['pve1', 'qemu', 2], 102: ['pve1', 'lxc', 3], 200: ['pve2', 'lxc', 3] });
+    const many = [100, 101, 102, 200].map(parseVmid);
+    const namesOf = async (): Promise<unknown[]> =>
+      [...(await guests.readMany(many)).values()].map((guest) => (guest instanceof AgentError ? guest.code : guest?.name)); // prettier-ignore
+    assert.deepEqual((await namesOf()).sort(), ['Unavailable', 'db', 'web', undefined]);
+    reads = [];
+    assert.deepEqual((await namesOf()).sort(), ['Unavailable', 'db', 'web', undefined]);
+    assert.deepEqual(reads, ['.version']);
+    rmSync(join(folder(), '.version'));
+    assert.deepEqual(await namesOf(), many.map(() => 'Unavailable')); // prettier-ignore
   });
 
   it('tells of one changed file, and that one alone is read', async () => {

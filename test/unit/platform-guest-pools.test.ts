@@ -3,6 +3,7 @@ import { AgentError } from '../../src/model/errors.ts';
 import { parseVmid } from '../../src/model/names.ts';
 import type { Vmid } from '../../src/model/names.ts';
 import { GuestPools } from '../../src/platform/guest-pools.ts';
+import { readOneByOne } from '../support/guests-one-by-one.ts';
 import { guestOf } from '../support/ports-fixtures.ts';
 
 const vmid = parseVmid(100);
@@ -22,7 +23,7 @@ describe('the pools that policies ask for', () => {
     });
   });
   const guests = () =>
-    pools.before({ list: () => Promise.resolve([vmid]), read: (of) => Promise.resolve(guestOf(of)) });
+    pools.before(readOneByOne({ list: () => Promise.resolve([vmid]), read: (of) => Promise.resolve(guestOf(of)) }));
 
   it('are read before the guests are, once for all of them', async () => {
     assert.equal(pools.problem, 'they were not read yet');
@@ -31,6 +32,8 @@ describe('the pools that policies ask for', () => {
     answer = new Map([[vmid, 'db']]);
     const read = await Promise.all([100, 101, 102].map((of) => guests().read(parseVmid(of))));
     assert.deepEqual([read[2]?.vmid, pools.poolOf(vmid), reads], [102, 'db', 2]);
+    answer = new Map([[vmid, 'mail']]);
+    assert.deepEqual([...(await guests().readMany([vmid])).keys(), pools.poolOf(vmid), reads], [vmid, 'mail', 3]);
   });
 
   it('stay known while they cannot be read, and are a problem until they were read once', async () => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {
   addBridge,
   addCondone,
+  agentPortsIn,
   condoneOfPorts,
   condonesAgentPorts,
   readBridgeStanzas,
@@ -90,6 +91,51 @@ describe('the stanza of a bridge', () => {
     }
     assert.equal(removeBridge(addBridge(text, 'ovsbr1'), 'ovsbr1'), text);
     assert.equal(addBridge(text, 'vmbr1'), text, 'a name that is taken');
+  });
+
+  it('is parted from what stands before it by one empty line', () => {
+    const stanza = addBridge('', 'ovsbr1');
+    assert.match(stanza, /^auto ovsbr1\niface ovsbr1 inet manual\n/);
+    for (const before of ['auto lo', 'auto lo\n', 'auto lo\n\n']) {
+      assert.equal(addBridge(before, 'ovsbr1'), `auto lo\n\n${stanza}`);
+    }
+  });
+
+  it('is not made where its name is brought up already, by whatever line', () => {
+    for (const line of ['auto lo ovsbr1\n', 'allow-hotplug ovsbr1\n', 'iface ovsbr1 inet6 auto\n']) {
+      assert.equal(addBridge(line, 'ovsbr1'), line);
+    }
+    assert.notEqual(addBridge('source ovsbr1\n# auto ovsbr1\n', 'ovsbr1'), 'source ovsbr1\n# auto ovsbr1\n');
+  });
+
+  it('is not taken out of a comment, nor when there is none', () => {
+    const stanza = addBridge('', 'ovsbr1');
+    for (const other of ['', text, `#${stanza}`]) assert.equal(removeBridge(other, 'ovsbr1'), other);
+    assert.equal(removeBridge(stanza, 'ovsbr1'), '');
+    assert.equal(removeBridge(`auto lo\n${stanza}`, 'ovsbr1'), 'auto lo\n');
+  });
+
+  it('keeps a line that is not what we wrote, and what has none', () => {
+    const ours = addCondone(text, 'ovsbr0');
+    for (const other of [text, ours.replace('vi[0-9_]', 'vi')])
+      assert.equal(removeCondone(other, 'ovsbr0', null), other);
+    assert.equal(removeCondone(ours, 'ovsbr0', '^wg'), ours);
+    assert.equal(removeCondone(ours, 'vmbr1', null), ours);
+  });
+
+  it('gets the line also after an option with a backslash, and indented by a tab where nothing is', () => {
+    const line = `ovs-ports-condone-regex ${condoneOfPorts}\n`;
+    const escaped = 'iface b inet manual\n  ovs_type OVSBridge\n  up printf a\\n\n';
+    assert.equal(addCondone(escaped, 'b'), `${escaped}  ${line}`);
+    const flat = 'iface b inet manual\novs_type OVSBridge\n';
+    assert.equal(addCondone(flat, 'b'), `${flat}\t${line}`);
+  });
+
+  it('breaks edits in the GUI by names of ours in its ovs_ports', () => {
+    const [stanza] = readBridgeStanzas(text.replace('bond0', 'vi100 bond0 vi_web'));
+    assert.ok(stanza !== undefined);
+    assert.deepEqual(agentPortsIn(stanza), ['vi100', 'vi_web']);
+    assert.deepEqual(agentPortsIn({ ...stanza, ports: null }), []);
   });
 
   it('costs no other line, whatever stands around it', () => {

@@ -3,7 +3,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { parseInterfaces } from '../../src/interfaces/document.ts';
-import { isAgentPortName, planManagedBlock, portNamesOf } from '../../src/interfaces/managed-block.ts';
+import {
+  inspectManagedBlock,
+  isAgentPortName,
+  planManagedBlock,
+  portNamesOf,
+} from '../../src/interfaces/managed-block.ts';
 import type { ForeignMention } from '../../src/interfaces/managed-block.ts';
 import type { ListedPort } from '../../src/interfaces/port-stanza.ts';
 import { parseBridgeName, parsePortName, parseVlanTag } from '../../src/model/names.ts';
@@ -154,6 +159,37 @@ describe('managed block', () => {
     const second = planManagedBlock(first, [port({ port: parsePortName('vi101') })], tag).text;
     assert.ok(second.startsWith(first));
     assert.equal(planManagedBlock(second, [], tag).text, first);
+  });
+
+  describe('as doctor sees it', () => {
+    const written = planManagedBlock('auto lo\n', [port(), port({ port: parsePortName('vi101') })], tag).text;
+    const [begin, end] = ['# BEGIN ovs-port-agent\n', '# END ovs-port-agent\n'];
+    const stanza = 'iface vi102 inet manual\n\tovs_type OVSPort\n#ovs-port-agent: CT 102\n';
+    const rows: [string, string, number, number, number, boolean][] = [
+      ['is in order as it was written', written, 2, 1, 1, true],
+      ['is in order without stanzas', `${begin}\n${end}`, 0, 1, 1, true],
+      ['is in order where Proxmox VE dropped the markers', written.replace(begin, '').replace(end, ''), 2, 0, 0, true],
+      ['is not in order with a stanza before it', `${stanza}\n${written}`, 3, 1, 1, false],
+      ['is not in order with a stanza behind it', `${written}\n${stanza}`, 3, 1, 1, false],
+      ['counts its markers', `${begin}${written}${end}${end}`, 2, 2, 3, true],
+    ];
+    for (const [title, text, own, begins, ends, isInOrder] of rows) {
+      it(title, () => {
+        assert.deepEqual(inspectManagedBlock(text, tag), { own, begins, ends, isInOrder, foreign: [] });
+      });
+    }
+
+    it('names what bears a name of ours and is not', () => {
+      const { own, foreign } = inspectManagedBlock(`${written}\nauto vi100\n\niface vi200 inet manual\n`, tag);
+      assert.equal(own, 2);
+      assert.deepEqual(
+        foreign.map(({ name, kind }) => [name, kind]),
+        [
+          ['vi100', 'auto'],
+          ['vi200', 'iface'],
+        ],
+      );
+    });
   });
 
   describe('comment', () => {

@@ -1,57 +1,19 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { execa } from 'execa';
-import { checkProof } from '../../src/ledger/check-proof.ts';
-import { verifyLedger } from '../../src/ledger/verify.ts';
-import { readLedgerFile } from '../../src/platform/ledger-file.ts';
 import { injectFault } from '../support/faulty-files.ts';
-import { attach } from '../support/ledger-fixtures.ts';
-import { ledgerIn, olderLedger, openOnDisk, prepare, scenarios, work } from '../support/ledger-scenarios.ts';
-import type { Scenario } from '../support/ledger-scenarios.ts';
-import { nodeKeys } from '../support/signed-logs.ts';
+import { checkNextStart } from '../support/ledger-aftermath.ts';
+import { ledgerIn, prepare, scenarios, work } from '../support/ledger-scenarios.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 /** Far more calls than any scenario has. */
 const callsMax = 1000;
 /** Programs that run at a time. */
 const together = 4;
-const [key] = nodeKeys;
-
-/** Whatever happened: the next start finds every block that was acknowledged, records on, and proves. */
-async function checkNextStart(scenario: Scenario, path: string, acknowledged: readonly string[]): Promise<void> {
-  const ledger = await openOnDisk(path);
-  assert.equal(ledger.tampered, false, ledger.tamperedAt?.reason);
-  await ledger.append(attach(900));
-  const blocks = await ledger.query({ order: 'oldest' });
-  const found = new Set(blocks.map(({ height, hash }) => `${height} ${hash}`));
-  assert.deepEqual(
-    acknowledged.filter((block) => !found.has(block)),
-    [],
-  );
-  for (const height of [0, ledger.blocks - 1]) {
-    checkProof(await ledger.prove(height), { key: key.verifierKey, policy: null });
-  }
-  await ledger.close();
-  assert.equal((await verifyLedger(readLedgerFile(path), ledger.checkpoint?.head ?? null)).valid, true);
-  if (scenario === "a start with the older tool's ledger") {
-    const imported = blocks.filter(({ action }) => action === 'imported');
-    assert.equal(imported.length, 1);
-    const { file } = imported[0]!.data;
-    assert.ok(typeof file === 'string');
-    assert.equal(await readFile(join(path, '..', file), 'utf8'), olderLedger);
-  }
-  // Nothing but what documents name lies beside it.
-  const names = (await readdir(join(path, '..'))).filter((name) => !name.endsWith('.tmp'));
-  for (const name of names)
-    assert.match(
-      name,
-      /^(ledger\.(jsonl|torn|imported-[0-9a-f]{8}\.jsonl)|ledger-\d{6}\.jsonl|checkpoint|tile|index)$/,
-    );
-}
 
 async function inFolder(use: (path: string) => Promise<boolean>): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'ovs-port-agent-test-'));

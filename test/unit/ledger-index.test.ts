@@ -65,6 +65,8 @@ function draftOf(at: number): BlockDraft {
   const vmid = 100 + (at % 5);
   if (at % 7 === 3)
     return { category: 'storage', action: 'mount', metadata: { user: 'Grüße\n"' }, data: { text: 'vi100' } };
+  if (at % 13 === 7) return { category: 'settings', action: 'set', metadata: {}, data: {} };
+  if (at % 13 === 8) return attach(vmid, { metadata: { user: 0 }, data: { vmid: '100', port: 100, netdev: null } });
   if (at % 11 === 5)
     return attach(vmid, { category: 'bridge', action: 'create', data: { port: 'a', netdev: 'a', nested: { vmid } } });
   if (at % 4 === 1) return attach(vmid, { action: 'detach', metadata: { user: 'admin' } });
@@ -269,6 +271,27 @@ describe('the index of a ledger', () => {
       assert.deepEqual(new Map(node.index.files), before);
     });
   }
+
+  it('takes no file for its own that is named otherwise, and leaves none of them', async () => {
+    const run = node.index.files.get('0-8.run')!;
+    const before = node.runs;
+    for (const name of [
+      '00-8.run',
+      '0-08.run',
+      '0-8.run.tmp',
+      'x0-8.run',
+      '0-8.run1',
+      '0-0.run',
+      '-8.run',
+      '8-8.run',
+    ]) {
+      node.index.files.set(name, run);
+    }
+    const ledger = await node.restart();
+    assert.deepEqual(node.runs, before);
+    assert.deepEqual(await ledger.query({ vmid: 100 }), await scanned(node, { vmid: 100 }));
+    await ledger.close();
+  });
 
   it('that a query finds damaged is brought up beside the answers', async () => {
     const ledger = await node.restart();

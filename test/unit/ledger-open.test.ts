@@ -92,6 +92,26 @@ describe('opening a ledger', () => {
     assert.deepEqual((await ledger.blockAt(3))?.data['sha256'], sha256Hex('tortorn'));
   });
 
+  it('does not take the word of a caller for what lies beside it', async () => {
+    const said = ['torn', 'imported', 'evidence'].map((action, at) => ({
+      category: 'storage' as const,
+      action,
+      metadata: { plugin: at === 0 ? 'external' : 'ports' },
+      data: { file: 'ledger.imported-01234567.jsonl', offset: 0, length: 4 },
+    }));
+    const store = new MemoryLedgerStore(fileOf(linesOf([attach(100), ...said])), [
+      ['ledger.torn', Buffer.from('lost')],
+      ['ledger.imported-01234567.jsonl', Buffer.from('{}\n')],
+    ]);
+    const ledger = await openLedger(store);
+    const added = await ledger.query({ from: 4, order: 'oldest' });
+    assert.deepEqual(added.map(({ action, metadata }) => [action, metadata['plugin']]).sort(), [
+      ['imported', 'ledger'],
+      ['torn', 'ledger'],
+    ]);
+    assert.equal((await openLedger(store.restarted())).blocks, 6, 'but that of its own blocks');
+  });
+
   it('moves garbage at the end aside, but not when whole blocks follow it', async () => {
     const lines = linesOf([attach(100), attach(101), attach(102)]);
     const garbage = Buffer.from('\0\0\0\n{"height":\n\n');

@@ -125,6 +125,21 @@ describe('a ledger against the log of its switch', () => {
     assert.deepEqual((await world.check(world.store.disk, world.log([]))).contradictions, [], 'an empty log');
   });
 
+  it('reads the log again only for blocks that it does not have', async () => {
+    const world = await twelve();
+    let reads = 0;
+    const again = (): Promise<SwitchLog> => {
+      reads++;
+      return Promise.resolve(world.log());
+    };
+    await checkAgainstSwitch(chunksOf(world.store.disk, 500), world.log(), again);
+    assert.equal(reads, 0);
+    await world.change('b-1', 'claimed', 200);
+    await world.change('a-13');
+    const { contradictions } = await checkAgainstSwitch(chunksOf(world.store.disk, 500), world.log(), again);
+    assert.deepEqual([reads, contradictions.length], [1, 1]);
+  });
+
   it('counts what was made while it took no blocks', async () => {
     const world = await twelve();
     world.own.push({ name: 'gap-1', dateMs: startMs + 900_000, tree: null });
@@ -153,8 +168,15 @@ describe('a ledger against the log of its switch', () => {
       tree: { size: 12, rootHash },
     });
     assert.deepEqual(parseOwnComment('ovs-port-agent txn 0a-7'), { name: '0a-7', tree: null });
+    assert.equal(parseOwnComment('ovs-vsctl: add-br x\novs-port-agent txn 0a-7\nmore')?.name, '0a-7', 'a line of many');
+    assert.equal(parseOwnComment(`ovs-port-agent txn ${'a'.repeat(64)}`)?.name.length, 64);
     for (const other of [
       'ovs-port-agent',
+      'ovs-port-agent txn ',
+      'ovs-port-agent txn a b',
+      `ovs-port-agent txn ${'a'.repeat(65)}`,
+      `ovs-port-agent txn a ledger 12 ${rootHash}x`,
+      `ovs-port-agent txn a ledger 12345678901234567 ${rootHash}`,
       'ovs-vsctl: x',
       `xovs-port-agent txn a`,
       `ovs-port-agent txn a ledger 1 x`,

@@ -14,6 +14,7 @@ import { MemoryLedgerStore } from '../support/memory-ledger-store.ts';
 import { MemoryTreeFiles } from '../support/memory-tree-files.ts';
 import { refusedWith } from '../support/refused.ts';
 import { nodeKeys } from '../support/signed-logs.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const minuteMs = 60_000;
 const writeMs = 10 * minuteMs;
@@ -310,6 +311,45 @@ describe('the witnesses of a cluster', () => {
     await minutes(cluster, nodes, 1);
     assert.match(problems(nodes[0]!).join(), /witnesses: line 1: .*not defined/);
     assert.deepEqual(cluster.writes, []);
+  });
+
+  it('look when their time has come, until they are closed', async () => {
+    const { cluster, nodes } = await clusterOf(2, 'any');
+    const [node] = nodes as [Node, Node];
+    for (const [everyMs, expectedMs] of [
+      [writeMs, minuteMs],
+      [20_000, 2_000],
+      [10, 100],
+    ] as const) {
+      const clock = new FakeClock();
+      let looks = 0;
+      const witnesses = new Witnesses({
+        ledger: node.ledger,
+        key: node.key,
+        folder: {
+          policy: () => {
+            looks++;
+            return cluster.policy();
+          },
+          read: () => cluster.read(),
+          write: (name, bytes) => cluster.write(name, bytes),
+        },
+        files: new MemoryTreeFiles(),
+        nowMs: () => cluster.nowMs,
+        clock,
+        writeMs: everyMs,
+        onRewritten: () => assert.fail('nothing was rewritten'),
+      });
+      witnesses.start();
+      assert.deepEqual([looks, clock.pendingMs], [0, [expectedMs]]);
+      for (let count = 1; count <= 3; count++) {
+        await clock.advance(expectedMs);
+        await waitFor('the next look', () => clock.pendingMs.length === 1);
+        assert.equal(looks, count);
+      }
+      await witnesses.close();
+      assert.deepEqual(clock.pendingMs, []);
+    }
   });
 
   it('keep the last checkpoint that enough have cosigned over a restart', async () => {

@@ -109,6 +109,9 @@ describe('the configuration', () => {
       url: 'https://localhost:8006',
       token_file: '/t',
     });
+    for (const url of ['https://pve1', 'https://[::1]:8006/', 'https://pve1.example:443']) {
+      assert.equal(parseConfig({ proxmox: { token_file: '/t', url } }).config.proxmox?.url, url);
+    }
     const fingerprint = Array.from({ length: 32 }, () => 'aB').join(':');
     assert.equal(parseConfig({ proxmox: { token_file: '/t', fingerprint } }).config.proxmox?.fingerprint, fingerprint);
     assert.deepEqual(
@@ -150,6 +153,11 @@ describe('the configuration', () => {
     ['bridges.1', ['ovsbr0', 'o vs'], 'bridge name "o vs" is not valid'],
     ['ovsdb', 'udp:127.0.0.1:6640', 'expected "unix:" and an absolute path'],
     ['ovsdb', 'unix:/run/db.sock,', 'expected "unix:" and an absolute path'],
+    ['ovsdb', 'xunix:/run/db.sock', 'expected "unix:" and an absolute path'],
+    ['ovsdb', 'tcp:127.0.0.1:6640x', 'expected "unix:" and an absolute path'],
+    ['include_prefixes.0', ['-ve'], 'expected the beginning of a device name'],
+    ['include_prefixes.0', ['ve*'], 'expected the beginning of a device name'],
+    ['include_prefixes.0', ['sixteen_bytes_xx'], 'expected the beginning of a device name'],
     ['ovsdb', 'tcp:::1:6640', 'expected "unix:" and an absolute path'],
     ['ovsdb_key', 'key.pem', 'expected an absolute path'],
     ['ovsdb', 'unix:relative', 'expected "unix:" and an absolute path'],
@@ -194,6 +202,8 @@ describe('the configuration', () => {
     ['proxmox.url', { token_file: '/t', url: 'http://localhost:8006' }, 'expected https://HOST:8006'],
     ['proxmox.url', { token_file: '/t', url: 'https://u:p@localhost' }, 'expected https://HOST:8006'],
     ['proxmox.url', { token_file: '/t', url: 'https://localhost/api2' }, 'expected https://HOST:8006'],
+    ['proxmox.url', { token_file: '/t', url: 'x https://localhost' }, 'expected https://HOST:8006'],
+    ['proxmox.fingerprint', { token_file: '/t', fingerprint: `AA:${Array.from({ length: 32 }, () => '00').join(':')}` }, 'expected a SHA-256'], // prettier-ignore
     ['proxmox.tokenfile', { token_file: '/t', tokenfile: '/t' }, 'unknown key; did you mean token_file?'],
     ['proxmox.fingerprint', { token_file: '/t', fingerprint: 'AA:BB' }, 'expected a SHA-256'],
     ['proxmox', { token_file: '/t', ca: '/c', fingerprint: Array.from({ length: 32 }, () => '00').join(':') }, 'exclude each other'], // prettier-ignore

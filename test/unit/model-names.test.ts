@@ -193,6 +193,11 @@ describe('the nearest word', () => {
     });
   }
 
+  it('swaps two neighbours only with each other', () => {
+    assert.equal(nearest('ab', ['ba']), 'ba');
+    assert.deepEqual([nearest('ab', ['xa']), nearest('ab', ['bx'])], [null, null]);
+  });
+
   it('is the word itself when it is there, and never one that is further away than a third', () => {
     fc.assert(
       fc.property(

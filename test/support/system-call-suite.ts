@@ -22,8 +22,8 @@ export interface SystemCallSuiteOptions {
   /** Of the calls of each work, every n-th is a fault; 1 for all of them. */
   readonly every: number;
   readonly works?: readonly string[];
-  /** Told of each work and fault, and at how many calls it came. */
-  readonly onDone?: (work: string, fault: string, calls: number) => void;
+  /** Told of each work with its fault, since when it ran, and at how many calls the fault came. */
+  readonly onDone?: (work: string, startedMs: number, calls: number) => void;
 }
 
 const works: readonly Work[] = [
@@ -83,6 +83,7 @@ export function systemCallSuite({ every, works: names, onDone }: SystemCallSuite
   for (const work of works.filter(({ name }) => names?.includes(name) ?? true)) {
     for (const [kind, thread, what] of faults) {
       it(`${work.name}, which ${what}: old or new, never between`, async () => {
+        const startedMs = performance.now();
         const { run: whole, folder } = await run(work, thread, null);
         assert.equal(whole.exitCode, 0, whole.stderr);
         const calls = callsOn(folder, whole.calls, { reports: kind === 'killed' });
@@ -95,7 +96,7 @@ export function systemCallSuite({ every, works: names, onDone }: SystemCallSuite
             if (kind === 'killed' ? broken.signal === 'SIGKILL' : broken.failedAt !== null) came++;
           }
         }
-        onDone?.(work.name, what, came);
+        onDone?.(`${work.name}, which ${what}`, startedMs, came);
         assert.ok(came > 0.9 * chosen.length, `${came} of ${chosen.length}`);
       });
     }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { checkProof } from '../../src/ledger/check-proof.ts';
 import { proofBytesMax } from '../../src/ledger/limits.ts';
+import { SignerKey } from '../../src/ledger/tlog/key.ts';
 import { parsePolicy } from '../../src/ledger/tlog/policy.ts';
 import { parseTlogProof, renderTlogProof } from '../../src/ledger/tlog/proof-file.ts';
 import type { TlogProof } from '../../src/ledger/tlog/proof-file.ts';
@@ -102,12 +103,17 @@ describe('checking a proof', () => {
     assert.equal(checkProof(proof, { key: key.verifierKey, policy }).block.height, 3);
     const open = parsePolicy(Buffer.from('quorum none\n'));
     assert.equal(checkProof(proof, { key: key.verifierKey, policy: open }).block.height, 3);
+    const successor = SignerKey.generate(key.name);
     const refusals = [
       [{ key: other.verifierKey, policy: null }, 'no key here'],
       [{ key: other.verifierKey, policy }, 'no key here'],
       [{ key: null, policy: parsePolicy(Buffer.from(policyText(other, [witness], 'any'))) }, 'no key here'],
       [
         { key: key.verifierKey, policy: parsePolicy(Buffer.from(policyText(other, [witness], 'any'))) },
+        'does not list',
+      ],
+      [
+        { key: key.verifierKey, policy: parsePolicy(Buffer.from(policyText(successor, [witness], 'any'))) },
         'does not list',
       ],
     ] as const;

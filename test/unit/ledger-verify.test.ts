@@ -38,6 +38,29 @@ describe('verifying a ledger', () => {
     assert.match(firstBad?.reason ?? '', /rewritten/);
   });
 
+  it('goes on behind a segment that is not there, and not at a block that only says so', async () => {
+    const segment = { category: 'storage', action: 'segment', metadata: { plugin: 'ledger' }, data: {} } as const;
+    const other = linesOf([attach(100), attach(666), segment, attach(103), segment, attach(105)]);
+    const gap = await verifyBytes(fileOf([...lines.slice(0, 2), ...other.slice(4)]));
+    assert.deepEqual([gap.valid, gap.blocks, gap.unseen], [true, 6, [{ from: 2, to: 4 }]]);
+    // The height that comes next, and one that was before, are no gap: the hash before them must be right.
+    for (const [before, height] of [
+      [2, 2],
+      [3, 3],
+    ] as const) {
+      const { valid, firstBad } = await verifyBytes(fileOf([...lines.slice(0, before), ...other.slice(2)]));
+      assert.deepEqual([valid, firstBad?.height], [false, height]);
+    }
+    for (const forged of [
+      { ...segment, metadata: { plugin: 'external' } },
+      { ...segment, category: 'guest' as const },
+      { ...segment, action: 'torn' },
+    ]) {
+      const [, , , , line] = linesOf([attach(1), attach(2), attach(3), attach(4), forged]);
+      assert.equal((await verifyBytes(fileOf([...lines.slice(0, 2), line!]))).valid, false);
+    }
+  });
+
   it('names a bad line beyond the checkpoint as without one', async () => {
     const bytes = Buffer.concat([file, Buffer.from('bad\n')]);
     const { firstBad } = await verifyLedger(chunksOf(bytes, 700), headOf(lines));

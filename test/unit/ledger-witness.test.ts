@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { parseAddCheckpoint, renderAddCheckpoint } from '../../src/ledger/tlog/add-checkpoint.ts';
+import { signCheckpoint } from '../../src/ledger/tlog/checkpoint.ts';
 import type { TreeHead } from '../../src/ledger/tlog/compact-range.ts';
 import type { SignerKey } from '../../src/ledger/tlog/key.ts';
 import { parseNote, parseSignatureLines } from '../../src/ledger/tlog/note.ts';
@@ -141,6 +142,10 @@ describe('a witness', () => {
     witness.latest = { tree_size: 0, sha256_root_hash: headOf(entries.slice(0, 1)).sha256_root_hash };
     const decision = witness.ask(requestOf(0, 0));
     assert.ok(decision.status === 409 && decision.isFork);
+    const wrong = { tree_size: 0, sha256_root_hash: headOf(entries).sha256_root_hash };
+    const checkpoint = Buffer.from(signCheckpoint(wrong, logKey));
+    const first = new Witness().ask(renderAddCheckpoint({ old: 0, consistency: [], checkpoint }));
+    assert.ok(first.status === 409 && !first.isFork, 'wrong from the first on, and so no proof of two histories');
   });
 
   it('cosigns only trees of which each continues the one before, whatever it is asked', () => {

@@ -15,8 +15,8 @@ describe('faults that are put into the sources', function () {
   for (const module of mutatedModules) {
     it(`of ${module.name} are noticed by its tests, at least ${module.target} of a hundred`, async () => {
       const startedMs = performance.now();
-      const { score, tried, found, survivors } = await measureMutations(module, { share: module.share, seed });
-      report('mutation', module.name, startedMs, `${100 * module.share} %`, seed, tried, found, `${score.toFixed(1)} %`, `${module.target} %`); // prettier-ignore
+      const { score, tried, found, endless, survivors } = await measureMutations(module, { share: module.share, seed });
+      report('mutation', module.name, startedMs, `${100 * module.share} %`, seed, tried, found, endless, `${score.toFixed(1)} %`, `${module.target} %`); // prettier-ignore
       assert.ok(score >= module.target, `${score.toFixed(1)} %; not noticed:\n${survivors.join('\n')}`);
     });
   }

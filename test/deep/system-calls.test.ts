@@ -4,7 +4,6 @@ import { systemCallSuite } from '../support/system-call-suite.ts';
 describe('at each of its system calls,', function () {
   this.timeout(1_800_000);
   systemCallSuite({
-    every: 1,
     onDone: (work, startedMs, calls) => {
       report('calls', work, startedMs, calls);
     },

@@ -21,7 +21,7 @@ const sections = {
     text:
       'A fault is put into a source, and a unit test of its module has to notice it: by failing, or by never ending. Of the ' +
       'faults that [Stryker](https://stryker-mutator.io) knows how to make, a seed draws the share that is tried.',
-    columns: ['Module', 'Share', 'Seed', 'Tried', 'Noticed', 'Score', 'Target'],
+    columns: ['Module', 'Share', 'Seed', 'Tried', 'Noticed', 'Without end', 'Score', 'Target'],
   },
   calls: {
     title: 'Faults at system calls',

@@ -48,8 +48,11 @@ export interface CallOptions {
   readonly fault: { readonly call: Call; readonly kind: CallFault } | null;
 }
 
-/** Synchronous calls of the main thread are those about files; it reads and writes pipes of Node.js's own besides. */
-const traced: Readonly<Record<CallThread, string>> = { worker: '%file,%desc', main: '%stat,%lstat,%fstat' };
+/** Of the main thread only calls that are about files: it reads and writes pipes of Node.js's own besides. */
+const traced: Readonly<Record<CallThread, string>> = {
+  worker: '%file,%desc',
+  main: '%stat,%lstat,%fstat,pread64,fdatasync',
+};
 const runMs = 30_000;
 
 export async function runToCall(options: CallOptions): Promise<CallRun> {

@@ -1,19 +1,14 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { build } from 'esbuild';
-import { execa } from 'execa';
 import { planManagedBlock } from '../../src/interfaces/managed-block.ts';
 import { AgentError } from '../../src/model/errors.ts';
 import { parseBridgeName, parsePortName } from '../../src/model/names.ts';
 import { InterfacesFile } from '../../src/platform/interfaces-file.ts';
 import { injectFault } from '../support/faulty-files.ts';
 import { cause } from '../support/ports-fixtures.ts';
-import { temporaryFolder } from '../support/temporary-folder.ts';
 import { unrecorded } from '../support/unrecorded.ts';
-import { waitFor } from '../support/wait-for.ts';
 
 /** Far more calls than an update has. */
 const callsMax = 500;
@@ -112,67 +107,6 @@ describe('the interfaces files on a disk that fails', function () {
         seen.add(injection.firedAt);
       }
       for (const name of ['open', 'readFile', 'writeFile', 'sync', 'rename']) assert.ok(seen.has(name), name);
-    });
-  }
-});
-
-/** Calls of the kernel between which the files change; `write` also wakes threads, and the disk is written at `fsync`. */
-const kernelCalls = ['fchmod', 'fsync', 'rename'];
-
-describe('the interfaces files, when a call of the kernel', function () {
-  this.timeout(120_000);
-  const folder = temporaryFolder();
-  let program: string;
-  beforeEach(async () => {
-    program = join(folder(), 'program.mjs');
-    const entry = join(import.meta.dirname, '../support/interfaces-update-once.ts');
-    const banner = { js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);" };
-    await build({ entryPoints: [entry], outfile: program, bundle: true, platform: 'node', format: 'esm', logLevel: 'error', banner }); // prettier-ignore
-  });
-
-  /** One update whose thread for files is under strace; what it said, and whether there was such a call. */
-  async function updateUnder(place: Place, inject: string): Promise<{ said: string; wasInjected: boolean }> {
-    const log = join(place.folder, 'strace');
-    const env = { UV_THREADPOOL_SIZE: '1' };
-    const child = execa(process.execPath, [program, place.path, place.stateDir], { env, reject: false, timeout: 20_000 }); // prettier-ignore
-    let said = '';
-    child.stdout.on('data', (text: Buffer) => (said += text.toString()));
-    await waitFor('the program', () => said.includes('ready'));
-    // The thread that was made last is the one for files: the program has used it once.
-    const thread = Math.max(...readdirSync(`/proc/${child.pid ?? 0}/task`).map(Number));
-    const tracer = execa('strace', ['-o', log, '-e', `inject=${inject}`, '-p', String(thread)], { reject: false });
-    const attached = once(tracer.stderr, 'data');
-    await Promise.race([attached, tracer]);
-    child.stdin.end('\n');
-    await Promise.all([child, tracer]);
-    const text = readFileSync(log, 'utf8');
-    assert.ok(inject.includes('SIGKILL') || text.includes('interfaces'), `not the thread for files: ${text}`);
-    return { said: said.replace('ready\n', '').trim(), wasInjected: /INJECTED|killed by SIGKILL/.test(text) };
-  }
-
-  for (const [what, how] of [
-    ['fails', 'error=EIO'],
-    ['kills', 'signal=SIGKILL'],
-  ] as const) {
-    it(`${what}, each of them: are old or new, and new the next time`, async () => {
-      const injected = new Map<string, number>();
-      for (const name of kernelCalls) {
-        for (let nth = 1; nth < callsMax; nth++) {
-          const place = new Place();
-          const { said, wasInjected } = await updateUnder(place, `${name}:${how}:when=${nth}`);
-          const when = `${name} ${nth}: ${said}`;
-          const { isDone } = place.checkNow(when);
-          if (said === 'written') assert.ok(isDone, when);
-          await place.checkNext(when);
-          place.remove();
-          if (!wasInjected) break;
-          injected.set(name, nth);
-        }
-      }
-      assert.ok(
-        kernelCalls.every((name) => injected.has(name)),
-        JSON.stringify([...injected]),
-      );
     });
   }
 });

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { parseContainerName } from '../../src/model/names.ts';
 import type { WantedPort } from '../../src/model/port.ts';
-import { foreignColumnsOf, foreignPortColumns, withoutForeignColumns } from '../../src/ports/foreign-columns.ts';
+import {
+  foreignColumnNames,
+  foreignColumnsOf,
+  foreignPortColumns,
+  unwritten,
+} from '../../src/ports/foreign-columns.ts';
 import { carries, interfaceMarks, isOurs, portMarks } from '../../src/ports/marks.ts';
 import { readSetting } from '../../src/ports/settings.ts';
 import { boundOf, rowOf, wantedOf } from '../support/ports-fixtures.ts';
@@ -65,7 +70,10 @@ describe('the marks of a port', () => {
 
 describe('columns of a Port row that neither Proxmox VE nor the agent sets', () => {
   it('are absent from a row that nobody has written them into', () => {
-    assert.deepEqual(foreignColumnsOf(foreignPortColumns), []);
+    assert.deepEqual(foreignColumnsOf(foreignPortColumns, foreignColumnNames), {
+      foreignColumns: [],
+      unwrittenColumns: foreignColumnNames,
+    });
   });
 
   const written: { readonly [Column in keyof typeof foreignPortColumns]: (typeof foreignPortColumns)[Column] } = {
@@ -84,12 +92,23 @@ describe('columns of a Port row that neither Proxmox VE nor the agent sets', () 
   };
   for (const [column, value] of Object.entries(written)) {
     it(`are named once written: ${column}`, () => {
-      assert.deepEqual(foreignColumnsOf({ ...foreignPortColumns, [column]: value }), [column]);
+      assert.deepEqual(foreignColumnsOf({ ...foreignPortColumns, [column]: value }, foreignColumnNames), {
+        foreignColumns: [column],
+        unwrittenColumns: foreignColumnNames.filter((name) => name !== column),
+      });
     });
   }
 
   it('are named all together, sorted', () => {
-    assert.deepEqual(foreignColumnsOf(written), Object.keys(written).sort());
+    assert.deepEqual(foreignColumnsOf(written, foreignColumnNames), {
+      foreignColumns: Object.keys(written).sort(),
+      unwrittenColumns: [],
+    });
+  });
+
+  it('are only those that the schema of the switch has', () => {
+    assert.deepEqual(foreignColumnsOf(written, ['mac']), { foreignColumns: ['mac'], unwrittenColumns: [] });
+    assert.deepEqual(foreignColumnsOf(foreignPortColumns, ['qos']), { foreignColumns: [], unwrittenColumns: ['qos'] });
   });
 
   it('are absent on the wire as RFC 7047 has it', () => {
@@ -97,7 +116,7 @@ describe('columns of a Port row that neither Proxmox VE nor the agent sets', () 
       ['set', []],
       ['map', []],
     ];
-    assert.deepEqual(withoutForeignColumns, {
+    assert.deepEqual(unwritten(foreignColumnNames), {
       bond_active_slave: none,
       bond_downdelay: 0,
       bond_fake_iface: false,
@@ -111,6 +130,7 @@ describe('columns of a Port row that neither Proxmox VE nor the agent sets', () 
       protected: false,
       qos: none,
     });
+    assert.deepEqual(unwritten(['mac']), { mac: none });
   });
 });
 

@@ -11,10 +11,10 @@ if (module === undefined) throw new Error(`${name ?? 'nothing'} is none of ${mut
 const startedMs = performance.now();
 const seed = process.env['MUTATION_SEED'] ?? '1';
 const mutated = sources.length > 0 ? { ...module, sources } : module;
-const { score, tried, found, survivors } = await measureMutations(mutated, { share: Number(share), seed });
+const { score, tried, found, endless, survivors } = await measureMutations(mutated, { share: Number(share), seed });
 console.log(survivors.join('\n'));
 const seconds = (performance.now() - startedMs) / 1000;
 console.log(
-  `${module.name}: ${score.toFixed(1)} % (${found} of ${tried}), target ${module.target} %, ${seconds.toFixed(0)} s`,
+  `${module.name}: ${score.toFixed(1)} % (${found} of ${tried}, ${endless} without end), target ${module.target} %, ${seconds.toFixed(0)} s`,
 );
 process.exitCode = score >= module.target ? 0 : 1;

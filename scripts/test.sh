@@ -101,7 +101,7 @@ for tier in "$@"; do
     started=$(date +%s)
     case $tier in
         check) check_tier ;;
-        deep) DEEP_REPORT=1 mocha_tier deep ;;
+        deep) DEEP_REPORT=all mocha_tier deep ;;
         *) mocha_tier "$tier" ;;
     esac
     printf '== %s took %s s\n' "$tier" $(($(date +%s) - started))

@@ -1,6 +1,7 @@
 /**
  * What runs of the deep tier did: a row for each of its tests in `docs/deep-run.json`, and the page `docs/deep-run.md` made of them.
- * A test that runs alone renews its own row. Nothing is written without `DEEP_REPORT=1`, which `scripts/test.sh deep` sets.
+ * Nothing is written without `DEEP_REPORT`: with `all`, as `scripts/test.sh deep` sets it, the page begins anew, and with `1` a test
+ * that runs alone renews its own row.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
@@ -67,9 +68,10 @@ export function report(section: keyof typeof sections, name: string, startedMs: 
 
 /** Outside of every suite: runs when all of them are done. */
 after(async () => {
-  if (process.env['DEEP_REPORT'] !== '1' || told.length === 0) return;
+  const mode = process.env['DEEP_REPORT'];
+  if (mode === undefined || told.length === 0) return;
   const data = join(folder, 'deep-run.json');
-  const rows = JSON.parse(await readFile(data, 'utf8').catch(() => '{}')) as Rows;
+  const rows: Rows = mode === 'all' ? {} : (JSON.parse(await readFile(data, 'utf8').catch(() => '{}')) as Rows);
   const machine = { date: new Date().toISOString().slice(0, 10), load: Math.round(loadavg()[0] ?? 0), processors: availableParallelism() }; // prettier-ignore
   for (const { section, ...row } of told) {
     const others = (rows[section] ?? []).filter(({ name }) => name !== row.name);

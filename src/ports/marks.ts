@@ -62,5 +62,15 @@ export function fieldsFingerprint(wanted: WantedPort): string {
 
 /** The same of the columns as they are. */
 export function fingerprintOf({ tag, trunks, vlanMode }: Pick<ObservedPort, 'tag' | 'trunks' | 'vlanMode'>): string {
-  return hash('sha256', JSON.stringify([tag, trunks, vlanMode])).slice(0, 16);
+  const columns = JSON.stringify([tag, trunks, vlanMode]);
+  const known = fingerprints.get(columns);
+  if (known !== undefined) return known;
+  const fingerprint = hash('sha256', columns).slice(0, 16);
+  if (fingerprints.size >= fingerprintsMax) fingerprints.clear();
+  fingerprints.set(columns, fingerprint);
+  return fingerprint;
 }
+
+/** Ports of a node differ in few VLANs, and each pass asks for all of them. */
+const fingerprints = new Map<string, string>();
+const fingerprintsMax = 4096;

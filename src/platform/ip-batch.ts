@@ -15,6 +15,8 @@ const batchDeadlineMs = 5000;
 const retriesMax = 5;
 /** Command lines that may wait for the child. */
 const queuedLinesMax = 100_000;
+/** Of several callers in one batch, so that its deadline is for a second's work: a line takes some 0.1 ms. */
+const sharedLinesMax = 10_000;
 /** The loopback device exists in every network namespace: its answer marks the end of a batch. */
 export const sentinel = 'lo';
 
@@ -51,6 +53,7 @@ interface Batch {
   readonly kind: Kind;
   /** Whoever asks before the batch goes to the child may join it. */
   readonly callers: Caller[];
+  lineCount: number;
   /** Answers to come before the sentinel's can be told from them: `link show` always gives one, with the loopback in it. */
   readonly answersBefore: number;
   /** Answers had, by the present child. */
@@ -110,9 +113,13 @@ export class IpBatch {
     }
     return new Promise((resolve, reject) => {
       const caller = { lines, resolve, reject };
-      const joined = kind === 'own' ? undefined : this.#queue.find((batch) => batch.kind === kind);
-      if (joined === undefined) this.#queue.push(batchOf(kind, [caller], answersBefore));
-      else joined.callers.push(caller);
+      const joined = kind === 'own' ? undefined : this.#queue.find((batch) => mayJoin(batch, kind, lines.length));
+      if (joined === undefined) {
+        this.#queue.push(batchOf(kind, caller, answersBefore));
+      } else {
+        joined.callers.push(caller);
+        joined.lineCount += lines.length;
+      }
       this.#queuedLines += lines.length;
       this.#next();
     });
@@ -208,7 +215,7 @@ export class IpBatch {
     clearTimeout(this.#timer);
     const failed = this.#asked.shift();
     if (failed !== undefined && failed.callers.length > 1) {
-      this.#asked.unshift(...failed.callers.map((caller) => batchOf('own', [caller])));
+      this.#asked.unshift(...failed.callers.map((caller) => batchOf('own', caller)));
     } else if (failed !== undefined) rejectAll(failed, error);
     this.#goOn();
   }
@@ -220,8 +227,13 @@ export class IpBatch {
   }
 }
 
-function batchOf(kind: Kind, callers: Caller[], answersBefore = 0): Batch {
-  return { kind, callers, answersBefore, answers: 0, retries: 0, shown: new Shown() };
+function batchOf(kind: Kind, caller: Caller, answersBefore = 0): Batch {
+  const lineCount = caller.lines.length;
+  return { kind, callers: [caller], lineCount, answersBefore, answers: 0, retries: 0, shown: new Shown() };
+}
+
+function mayJoin(batch: Batch, kind: Kind, lineCount: number): boolean {
+  return batch.kind === kind && batch.lineCount + lineCount <= sharedLinesMax;
 }
 
 function linesOf({ kind, callers }: Batch): readonly string[] {

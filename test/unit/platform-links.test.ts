@@ -289,6 +289,26 @@ describe('network devices', () => {
     assert.equal(children().length, 1, 'one child for all of them');
   });
 
+  it('are told to those who ask together with somebody whose question no child survives', async () => {
+    await add('dummy0');
+    const real = readFileSync(join(folder, 'ip'), 'utf8');
+    writeFileSync(
+      join(folder, 'ip'),
+      '#!/bin/sh\nwhile read -r line; do case $line in *deadly*) exit 1 ;; esac\n' +
+        `printf '%s\\n' "$line" | /usr/sbin/ip -n ${namespace} -json -force -batch -; done\n`,
+    );
+    try {
+      // The first keeps the child busy, so that the others become one batch.
+      const first = links.observe(['dummy0']);
+      const [deadly, other] = await Promise.allSettled([links.observe(['deadly']), links.observe(['dummy0'])]);
+      assert.deepEqual([...(await first).keys()], ['dummy0']);
+      assert.ok(deadly.status === 'rejected' && refusedWith('Unavailable', 'ip ended')(deadly.reason));
+      assert.deepEqual(other.status === 'fulfilled' ? [...other.value.keys()] : [], ['dummy0']);
+    } finally {
+      writeFileSync(join(folder, 'ip'), real);
+    }
+  });
+
   it('are told to all of many who ask at once, whenever the child is killed meanwhile', async () => {
     const names = Array.from({ length: 30 }, (_, index) => `dummy${index}`);
     for (const name of names.slice(0, 20)) await add(name);

@@ -68,8 +68,8 @@ export class Devices implements Pick<Links, 'observe' | 'observeAll' | 'withAddr
   }
 
   /**
-   * As `Links.addAltnames`; a name that a device is seen to have is not asked for. Who else may have a name is looked at once it was refused: iproute2 remembers altnames that it was asked
-   * for, and has to be started anew when one of them went.
+   * As `Links.addAltnames`; a name that a device is seen to have is not asked for. Who else has a name is looked at only
+   * after it was refused: iproute2 remembers altnames that it was asked for, and has to be started anew when one went.
    */
   async addAltnames(names: ReadonlyMap<NetdevName, PortName>, seen: Seen, cause: Cause): Promise<LinksByName> {
     // Two passes that see the same name missing at the same time want one change, not two.
